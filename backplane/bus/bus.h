@@ -1,0 +1,91 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_BUS_BUS_H_
+#define ACTIONCLUSTER_BACKPLANE_BUS_BUS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "backplane/bus/sealer.h"
+#include "backplane/domain/clock.h"
+#include "backplane/keys/keys.h"
+#include "backplane/redis/client.h"
+#include "backplane/redis/loop.h"
+
+namespace actioncluster {
+
+struct BusOptions {
+  absl::Duration canary_every = absl::Seconds(1);
+  absl::Duration canary_timeout = absl::Seconds(3);  // Without a canary for so long the subscriber connection is made anew.
+  absl::Duration max_age = absl::Minutes(1);         // Older envelopes are dropped.
+};
+
+// What the bus has seen. Atomics: read them from any thread.
+struct BusCounters {
+  std::atomic<uint64_t> published{0};
+  std::atomic<uint64_t> accepted{0};                              // Genuine and new, and of another boot or a canary of ours.
+  std::atomic<uint64_t> own{0};                                   // Our own, come back on a shared channel; not handled.
+  std::array<std::atomic<uint64_t>, kRejections> rejected{};      // By Rejection.
+};
+
+// Carries signed envelopes between nodes over Redis pub/sub: seals and sends, receives, verifies, and hands on to the one handler of each kind
+// of body. At most once: a message is lost when a connection is.
+//
+// It also keeps the node's knowledge of Redis's clock, and proves itself: a canary is published to the node's own channel and must come back.
+//
+// Confined to the I/O thread; callbacks run on it, never inside the calls.
+class Bus {
+ public:
+  using Body = internal::v1::Envelope::BodyCase;
+  // `sent_at`: when the sender stamped it, in this node's monotonic time.
+  using Handler = absl::AnyInvocable<void(const internal::v1::Envelope& envelope, absl::Time sent_at)>;
+  using Receivers = absl::AnyInvocable<void(absl::StatusOr<int64_t>) &&>;
+  using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
+
+  // The references outlive the bus. `subscriber` configures the bus' own second connection.
+  Bus(Loop& loop, redis::Client& commands, redis::LinkOptions subscriber, const Keys& keys, Sealer sealer, BusOptions options = {});
+  ~Bus();
+
+  // Takes up the identity of a boot: from now on it signs as that boot, and listens on the channel of all nodes and on its own. `listening` runs once both are
+  // confirmed and Redis's clock is known. Called again with another boot when the node rejoins: the former channel is given up.
+  void Begin(const std::string& boot_id, absl::AnyInvocable<void() &&> listening);
+  // The name that the boot has claimed; it is in what is sent from now on.
+  void SetName(const std::string& node_id);
+
+  // One handler for each kind of body, set before Begin. A body without one is dropped.
+  void Handle(Body body, Handler handler);
+
+  // Listens on one more channel; `listening` runs when Redis has confirmed it.
+  void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
+  void StopListening(const std::string& channel);
+
+  // Stamps, seals and publishes. `envelope` has its body set; the bus fills the rest. `done` hears how many connections Redis gave it to (a
+  // hint: monitors and half-open sockets count), or why it may not have been sent. Envelopes leave in the order of the calls.
+  void Publish(const std::string& channel, internal::v1::Envelope envelope, Receivers done);
+
+  // Asks Redis which of these boots have nobody listening on their channel. One round trip.
+  void FindDeaf(std::vector<std::string> boots, absl::AnyInvocable<void(absl::StatusOr<std::vector<std::string>>) &&> deaf);
+
+  // OK: Redis answers commands, all channels are confirmed, and canaries come back. Otherwise BACKPLANE_UNAVAILABLE, and why.
+  // Listeners hear each change, a loss of the subscriber connection (a gap: replies may be lost) always, however short.
+  absl::Status state() const;
+  void OnState(StateListener listener);
+
+  const RedisClock& clock() const;
+  const BusCounters& counters() const;
+  const std::string& key_fingerprint() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_BACKPLANE_BUS_BUS_H_

@@ -1,0 +1,21 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_DOMAIN_CONTENT_H_
+#define ACTIONCLUSTER_BACKPLANE_DOMAIN_CONTENT_H_
+
+#include <string>
+
+namespace actioncluster {
+
+// A caller's own data. Only the two ends know what is in it; everything in between moves the bytes.
+struct Content {
+  enum class Kind { kNone, kJson, kBytes };
+
+  Kind kind = Kind::kNone;
+  // kJson: a serialized google.protobuf.Value, or ListValue where these are a call's arguments. kBytes: the caller's bytes.
+  std::string body;
+
+  friend bool operator==(const Content&, const Content&) = default;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_BACKPLANE_DOMAIN_CONTENT_H_

@@ -1,0 +1,44 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_
+#define ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace actioncluster {
+
+// Spells every Redis key and channel; nothing else does. The hash tag of a key, in braces, decides its slot: keys that
+// one script touches share a tag. Immutable; any thread.
+class Keys {
+ public:
+  // 1 to 64 of A–Z a–z 0–9 . _ -; otherwise INVALID_ARGUMENT. Braces and colons would break the tags.
+  static absl::Status Validate(absl::string_view cluster_namespace);
+
+  // The namespace must be valid.
+  explicit Keys(absl::string_view cluster_namespace);
+
+  const std::string& cluster_namespace() const { return namespace_; }
+
+  // Membership, all in one slot. See scripts/membership_*.lua for what they hold.
+  std::string MembershipLeases() const;       // zset: boot → when its lease ends, ms
+  std::string MembershipRecords() const;      // hash: boot → NodeRecord
+  std::string MembershipStats() const;        // hash: boot → NodeStats
+  std::string MembershipNames() const;        // hash: node id → boot
+  std::string MembershipState() const;        // hash: generation, key fingerprint, when it was last touched
+
+  // Where a connection lives: its own slot.
+  std::string Connection(absl::string_view connection_id) const;
+
+  // Channels.
+  std::string ChannelAll() const;                                 // every node
+  std::string ChannelBoot(absl::string_view boot_id) const;       // one life of one node
+  std::string ChannelMethod(absl::string_view method) const;      // the nodes that offer it
+
+ private:
+  const std::string namespace_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_

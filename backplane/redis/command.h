@@ -1,0 +1,37 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_REDIS_COMMAND_H_
+#define ACTIONCLUSTER_BACKPLANE_REDIS_COMMAND_H_
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace actioncluster::redis {
+
+// A Lua script, embedded at build from backplane/scripts/NAME.lua. Static storage.
+struct Script {
+  absl::string_view name;
+  absl::string_view body;
+  absl::string_view sha1;  // 40 hexadecimal digits, as EVALSHA takes them.
+};
+
+// One command in Redis's wire format, ready to send. Binary-safe.
+class Command {
+ public:
+  explicit Command(std::initializer_list<absl::string_view> args);
+  explicit Command(const std::vector<std::string>& args);
+
+  // EVALSHA of a script. All keys a script touches go through `keys`, and share one hash tag.
+  static Command Call(const Script& script, const std::vector<std::string>& keys, const std::vector<std::string>& args);
+
+  const std::string& wire() const { return wire_; }
+
+ private:
+  Command() = default;
+  std::string wire_;
+};
+
+}  // namespace actioncluster::redis
+
+#endif  // ACTIONCLUSTER_BACKPLANE_REDIS_COMMAND_H_
