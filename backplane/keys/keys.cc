@@ -1,0 +1,67 @@
+#include "backplane/keys/keys.h"
+
+#include <cstddef>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace actioncluster {
+namespace {
+
+constexpr size_t kMaxNamespace = 64;
+
+// A hash tag ends at the first closing brace, so a name from outside may not bring braces of its own: its key would land in another
+// slot, or two names in one key.
+std::string InsideTag(absl::string_view name) {
+  std::string escaped;
+  escaped.reserve(name.size());
+  for (const char c : name) {
+    switch (c) {
+      case '{':
+        escaped += "%7B";
+        break;
+      case '}':
+        escaped += "%7D";
+        break;
+      case '%':
+        escaped += "%25";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+absl::Status Keys::Validate(absl::string_view cluster_namespace) {
+  bool valid = !cluster_namespace.empty() && cluster_namespace.size() <= kMaxNamespace;
+  for (const char c : cluster_namespace) {
+    valid = valid && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-');
+  }
+  if (valid) return absl::OkStatus();
+  return absl::InvalidArgumentError("a namespace is 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+}
+
+Keys::Keys(absl::string_view cluster_namespace, int database)
+    : namespace_(cluster_namespace),
+      database_(database),
+      channels_(database == 0 ? absl::StrCat(cluster_namespace, ":")
+                              : absl::StrCat(cluster_namespace, ":db", database, ":")) {}
+
+std::string Keys::MembershipLeases() const { return absl::StrCat("{", namespace_, ":m}:leases"); }
+std::string Keys::MembershipRecords() const { return absl::StrCat("{", namespace_, ":m}:records"); }
+std::string Keys::MembershipStats() const { return absl::StrCat("{", namespace_, ":m}:stats"); }
+std::string Keys::MembershipNames() const { return absl::StrCat("{", namespace_, ":m}:names"); }
+std::string Keys::MembershipState() const { return absl::StrCat("{", namespace_, ":m}:state"); }
+
+std::string Keys::Connection(absl::string_view connection_id) const {
+  return absl::StrCat("{", namespace_, ":conn:", InsideTag(connection_id), "}");
+}
+
+std::string Keys::ChannelAll() const { return absl::StrCat(channels_, "all"); }
+std::string Keys::ChannelBoot(absl::string_view boot_id) const { return absl::StrCat(channels_, "boot:", boot_id); }
+std::string Keys::ChannelMethod(absl::string_view method) const { return absl::StrCat(channels_, "method:", method); }
+
+}  // namespace actioncluster

@@ -15,10 +15,12 @@ class Keys {
   // 1 to 64 of A–Z a–z 0–9 . _ -; otherwise INVALID_ARGUMENT. Braces and colons would break the tags.
   static absl::Status Validate(absl::string_view cluster_namespace);
 
-  // The namespace must be valid.
-  explicit Keys(absl::string_view cluster_namespace);
+  // The namespace must be valid. `database`: the number that the connections select. Redis keeps keys apart by it, but not channels: they
+  // carry it, so that clusters on two databases of one Redis do not hear each other.
+  explicit Keys(absl::string_view cluster_namespace, int database = 0);
 
   const std::string& cluster_namespace() const { return namespace_; }
+  int database() const { return database_; }
 
   // Membership, all in one slot. See scripts/membership_*.lua for what they hold.
   std::string MembershipLeases() const;       // zset: boot → when its lease ends, ms
@@ -27,7 +29,7 @@ class Keys {
   std::string MembershipNames() const;        // hash: node id → boot
   std::string MembershipState() const;        // hash: generation, key fingerprint, when it was last touched
 
-  // Where a connection lives: its own slot.
+  // Where a connection lives: its own slot. Any bytes are an id; two ids never share a key.
   std::string Connection(absl::string_view connection_id) const;
 
   // Channels.
@@ -37,6 +39,8 @@ class Keys {
 
  private:
   const std::string namespace_;
+  const int database_;
+  const std::string channels_;  // What every channel begins with.
 };
 
 }  // namespace actioncluster
