@@ -6,7 +6,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "google/rpc/error_details.pb.h"
+#include "google/rpc/error_info.pb.h"
 
 namespace actioncluster {
 namespace {
@@ -86,7 +86,7 @@ std::string Utf8(absl::string_view text, size_t limit = absl::string_view::npos)
 }
 
 std::optional<google::rpc::ErrorInfo> InfoOf(const absl::Status& status) {
-  const std::optional<absl::Cord> payload = status.GetPayload(kErrorInfoTypeUrl);
+  const absl::optional<absl::Cord> payload = status.GetPayload(kErrorInfoTypeUrl);
   google::rpc::ErrorInfo info;
   if (!payload.has_value() || !info.ParseFromString(std::string(*payload))) return std::nullopt;
   if (info.domain() != kDomain) return std::nullopt;
