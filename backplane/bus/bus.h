@@ -48,12 +48,13 @@ class Bus {
   using Receivers = absl::AnyInvocable<void(absl::StatusOr<int64_t>) &&>;
   using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
 
-  // The references outlive the bus. `subscriber` configures the bus' own second connection.
+  // The references outlive the bus. `subscriber` configures the bus' own second connection, to the database that `keys` is for.
   Bus(Loop& loop, redis::Client& commands, redis::LinkOptions subscriber, const Keys& keys, Sealer sealer, BusOptions options = {});
   ~Bus();
 
   // Takes up the identity of a boot: from now on it signs as that boot, and listens on the channel of all nodes and on its own. `listening` runs once both are
-  // confirmed and Redis's clock is known. Called again with another boot when the node rejoins: the former channel is given up.
+  // confirmed and Redis's clock is known. Called again with another boot when the node rejoins: the former channel is given up, and its
+  // `listening` dropped unrun if it was still waiting.
   void Begin(const std::string& boot_id, absl::AnyInvocable<void() &&> listening);
   // The name that the boot has claimed; it is in what is sent from now on.
   void SetName(const std::string& node_id);
@@ -61,12 +62,14 @@ class Bus {
   // One handler for each kind of body, set before Begin. A body without one is dropped.
   void Handle(Body body, Handler handler);
 
-  // Listens on one more channel; `listening` runs when Redis has confirmed it.
+  // Listens on one more channel; `listening` runs when Redis has confirmed it and its clock is known: what is sent from then on is heard. It is
+  // dropped unrun if the channel is given up before, or the bus destroyed.
   void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
   void StopListening(const std::string& channel);
 
   // Stamps, seals and publishes. `envelope` has its body set; the bus fills the rest. `done` hears how many connections Redis gave it to (a
-  // hint: monitors and half-open sockets count), or why it may not have been sent. Envelopes leave in the order of the calls.
+  // hint: monitors and half-open sockets count), or why it may not have been sent: BACKPLANE_UNAVAILABLE; LIMIT_EXCEEDED past 8 MiB. Envelopes
+  // leave in the order of the calls.
   void Publish(const std::string& channel, internal::v1::Envelope envelope, Receivers done);
 
   // Asks Redis which of these boots have nobody listening on their channel. One round trip.

@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_BACKPLANE_BUS_SEALER_H_
 #define ACTIONCLUSTER_BACKPLANE_BUS_SEALER_H_
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,14 +14,18 @@ namespace actioncluster {
 
 // Why an envelope was dropped. Each is counted; none is ever executed.
 enum class Rejection {
-  kGarbled,   // Not an envelope: too short, or its signed content does not parse.
-  kForeign,   // Another version, or sealed with another token.
-  kForged,    // The MAC does not fit: changed, moved to another channel or namespace, or made up.
+  kGarbled,   // Not an envelope: too short or too long, or its signed content does not parse.
+  kForeign,   // Another version, or sealed with another token or for another namespace.
+  kForged,    // The MAC does not fit: changed, moved to another channel, or made up.
   kReplayed,  // This or a later one of the same boot came on this channel already.
   kStale,     // Sent before this node subscribed to the channel, or too long ago.
   kAhead,     // Stamped with a time that has not come.
 };
 inline constexpr int kRejections = 6;
+
+// The largest sealed envelope: twice what a caller's content may be. Longer ones are not even hashed.
+inline constexpr size_t kMaxSealedBytes = 8 << 20;
+
 absl::string_view RejectionName(Rejection rejection);  // `garbled`
 
 // Seals envelopes with a key that is derived from the server token, and opens those of peers that have the same token. The token itself
@@ -38,6 +43,7 @@ class Sealer {
   Sealer& operator=(Sealer&&) noexcept;
   ~Sealer();
 
+  // The strings in `envelope` must be UTF-8: others cannot be parsed by those who open it.
   std::string Seal(absl::string_view channel, const internal::v1::Envelope& envelope) const;
 
   // Fills `envelope` and returns nothing; or says why it is to be dropped.

@@ -1,0 +1,59 @@
+#include "backplane/keys/keys.h"
+
+#include <set>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace actioncluster {
+namespace {
+
+// What Redis Cluster hashes: between the first `{` and the first `}` after it, if there is anything.
+std::string Tag(const std::string& key) {
+  const size_t open = key.find('{');
+  const size_t close = open == std::string::npos ? open : key.find('}', open);
+  return close == std::string::npos || close == open + 1 ? key : key.substr(open + 1, close - open - 1);
+}
+
+TEST(KeysTest, NamespaceIsShortAndOfHarmlessCharacters) {
+  for (const char* valid : {"a", "actioncluster", "A-z_0.9"}) EXPECT_TRUE(Keys::Validate(valid).ok()) << valid;
+  EXPECT_TRUE(Keys::Validate(std::string(64, 'n')).ok());
+  for (const char* bad : {"", "a:b", "a{b", "a}b", "a b", "\xC3\xA4", "a\n", "a*", "a/b"}) {
+    EXPECT_EQ(Keys::Validate(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+  EXPECT_FALSE(Keys::Validate(std::string(65, 'n')).ok());
+  EXPECT_FALSE(Keys::Validate(absl::string_view("a\0b", 3)).ok());
+}
+
+TEST(KeysTest, MembershipIsDifferentKeysInOneSlot) {
+  const Keys keys("ns");
+  const std::set<std::string> all = {keys.MembershipLeases(), keys.MembershipRecords(), keys.MembershipStats(),
+                                     keys.MembershipNames(), keys.MembershipState()};
+  EXPECT_EQ(all.size(), 5u);
+  for (const std::string& key : all) EXPECT_EQ(Tag(key), "ns:m");
+}
+
+TEST(KeysTest, ConnectionIsAllInsideItsTagWhateverItsId) {
+  const Keys keys("ns");
+  EXPECT_EQ(keys.Connection("c1"), "{ns:conn:c1}");
+  std::set<std::string> tags;
+  const std::set<std::string> ids = {"a", "{a}", "}", "{", "%", "%7B", "%257B", "{}", "a}b", "", "m}:leases"};
+  for (const std::string& id : ids) {
+    const std::string key = keys.Connection(id);
+    EXPECT_EQ(Tag(key), key.substr(1, key.size() - 2)) << key;
+    tags.insert(Tag(key));
+  }
+  EXPECT_EQ(tags.size(), ids.size());
+}
+
+TEST(KeysTest, ChannelsAreOfTheirKindNamespaceAndDatabase) {
+  EXPECT_EQ(Keys("ns").ChannelAll(), "ns:all");
+  EXPECT_EQ(Keys("ns").ChannelBoot("b1"), "ns:boot:b1");
+  EXPECT_EQ(Keys("ns").ChannelMethod("mail.{send}"), "ns:method:mail.{send}");
+  EXPECT_EQ(Keys("ns", 3).ChannelAll(), "ns:db3:all");
+  EXPECT_EQ(Keys("ns", 3).ChannelBoot("b1"), "ns:db3:boot:b1");
+  EXPECT_EQ(Keys("ns", 3).ChannelMethod("m"), "ns:db3:method:m");
+}
+
+}  // namespace
+}  // namespace actioncluster
