@@ -13,17 +13,17 @@ namespace actioncluster {
 // Everything that can be set about `actioncluster start`: one schema (settings.cc) says each setting's name, default, limits and help. A value comes
 // from the flag `--some-name`, else from the environment's ACTIONCLUSTER_SOME_NAME, else from the file named by `--config` (lines `some-name = value`, `#` comments).
 struct Settings {
-  int workers = 1;                                      // 1 … 256 nodes on this machine.
-  std::string host = "127.0.0.1";                       // The address to listen on.
-  int port = 7400;                                      // Shared by all nodes; the I-th also listens on port + I alone.
-  std::string data_dir;                                 // Absolute. Default: $XDG_STATE_HOME/actioncluster or ~/.local/state/actioncluster.
-  std::string redis;                                    // A URL; empty: an embedded redis-server in the data directory.
-  std::string cluster_namespace = "actioncluster";      // --namespace
-  std::string server_token_file;                        // Empty: made and kept in the data directory.
-  std::string api_token_file;                           // Empty: no authentication (loopback only).
-  absl::Duration rpc_timeout = absl::Seconds(5);        // 1 ms … 1 h
-  absl::Duration lease = absl::Seconds(5);              // 1 s … 1 min
-  absl::Duration drain_timeout = absl::Seconds(10);     // 0 … 1 h: how long a stopping node waits for running calls.
+  int workers = 1;                 // 1 … 256 nodes on this machine.
+  std::string host = "127.0.0.1";  // The address to listen on.
+  int port = 7400;                 // Shared by all nodes; the I-th also listens on port + I alone.
+  std::string data_dir;            // Absolute. Default: $XDG_STATE_HOME/actioncluster or ~/.local/state/actioncluster.
+  std::string redis;               // A URL; empty: an embedded redis-server in the data directory.
+  std::string cluster_namespace = "actioncluster";   // --namespace
+  std::string server_token_file;                     // Empty: made and kept in the data directory.
+  std::string api_token_file;                        // Empty: no authentication (loopback only).
+  absl::Duration rpc_timeout = absl::Seconds(5);     // 1 ms … 1 h
+  absl::Duration lease = absl::Seconds(5);           // 1 s … 1 min
+  absl::Duration drain_timeout = absl::Seconds(10);  // 0 … 1 h: how long a stopping node waits for running calls.
 
   // True if clients and Redis are reached over loopback or unix sockets only.
   bool IsLocal() const;
@@ -32,7 +32,8 @@ struct Settings {
 // Merges flags (`args`, without the program's name and subcommand), environment (`NAME=value`) and file, and validates the whole, also across settings: beyond
 // loopback and unix sockets it takes a server token file and an API token file. INVALID_ARGUMENT with one line that names the setting, where
 // its value came from, and what is allowed. Unknown flags, unknown ACTIONCLUSTER_ variables and unknown or doubled lines in the file are errors too.
-absl::StatusOr<Settings> LoadSettings(const std::vector<std::string>& args, const std::vector<std::string>& environment);
+absl::StatusOr<Settings> LoadSettings(const std::vector<std::string>& args,
+                                      const std::vector<std::string>& environment);
 
 // The same settings as environment variables, for a child process: what LoadSettings reads back.
 std::map<std::string, std::string> ToEnvironment(const Settings& settings);

@@ -1,0 +1,123 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "glog/logging.h"
+#include "server/config/settings.h"
+#include "server/config/version.h"
+#include "server/node.h"
+#include "server/supervisor/supervisor.h"
+
+namespace actioncluster {
+namespace {
+
+constexpr int kClean = 0;
+constexpr int kFailed = 1;
+constexpr int kBadSettings = 2;
+
+constexpr char kUsage[] =
+    "Usage: actioncluster start [--SETTING VALUE]…   run nodes on this machine; start --help lists the settings\n"
+    "       actioncluster --version\n"
+    "       actioncluster --help\n";
+
+std::string OneLine(absl::string_view text) { return absl::StrReplaceAll(text, {{"\n", " "}}); }
+
+int Fail(int code, absl::string_view message) {
+  std::fprintf(stderr, "actioncluster: %s\n", OneLine(message).c_str());
+  return code;
+}
+
+std::vector<std::string> Environment() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
+
+int Start(const std::vector<std::string>& args) {
+  for (const std::string& arg : args) {
+    if (arg != "--help" && arg != "-h") continue;
+    std::fputs(SettingsHelp().c_str(), stdout);
+    return kClean;
+  }
+  absl::StatusOr<Settings> settings = LoadSettings(args, Environment());
+  if (!settings.ok()) return Fail(kBadSettings, settings.status().message());
+  const absl::Status end = RunSupervisor(*std::move(settings));
+  return end.ok() ? kClean : Fail(kFailed, end.message());
+}
+
+// One line to the supervisor, which reads no more than that. If it is gone, so are we soon.
+void Report(int fd, absl::string_view what, absl::string_view text) {
+  const std::string line = absl::StrCat(what, " ", OneLine(text), "\n");
+  if (write(fd, line.data(), line.size()) < 0) PLOG(WARNING) << "supervisor not reached";
+  close(fd);
+}
+
+// Run by the supervisor only, as RunSupervisor says: `node --slot I --ready-fd F`, the settings in the environment.
+int Node(const std::vector<std::string>& args) {
+  WorkerSlot slot;
+  int ready_fd;
+  if (args.size() != 4 || args[0] != "--slot" || !absl::SimpleAtoi(args[1], &slot.index) || args[2] != "--ready-fd" ||
+      !absl::SimpleAtoi(args[3], &ready_fd)) {
+    return Fail(kBadSettings, "node: is for the supervisor only; use start");
+  }
+  absl::StatusOr<Settings> settings = LoadSettings({}, Environment());
+  if (!settings.ok()) {
+    Report(ready_fd, "failed", settings.status().message());
+    return kBadSettings;
+  }
+  bool ready = false;
+  slot.on_ready = [ready_fd, &ready](const std::string& node_id, const std::string& addresses) {
+    ready = true;
+    Report(ready_fd, "ready", absl::StrCat(node_id, " ", addresses));
+  };
+  const absl::Status end = RunNode(*settings, std::move(slot));
+  if (end.ok()) return kClean;
+  if (ready) {
+    LOG(ERROR) << "node failed: " << end.message();
+  } else {
+    Report(ready_fd, "failed", end.message());
+  }
+  return kFailed;
+}
+
+int Main(const std::vector<std::string>& args) {
+  const std::string command = args.empty() ? "" : args[0];
+  const std::vector<std::string> rest(args.empty() ? args.end() : args.begin() + 1, args.end());
+  if (command == "start") return Start(rest);
+  if (command == "node") return Node(rest);
+  if (command == "--version") {
+    std::printf("actioncluster %s\n", std::string(Version()).c_str());
+    return kClean;
+  }
+  if (command == "--help" || command == "-h") {
+    std::fputs(kUsage, stdout);
+    return kClean;
+  }
+  return Fail(kBadSettings, command.empty()
+                                ? "what to do? See actioncluster --help"
+                                : absl::StrCat("there is no command ", command, "; see actioncluster --help"));
+}
+
+}  // namespace
+}  // namespace actioncluster
+
+int main(int argc, char** argv) {
+  // The packaged Abseil checks for deadlocks on every lock: it costs more than the lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  // A reader of our output that goes away is no reason to end.
+  signal(SIGPIPE, SIG_IGN);
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(argv[0]);
+  return actioncluster::Main(std::vector<std::string>(argv + 1, argv + argc));
+}

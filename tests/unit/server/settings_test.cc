@@ -1,0 +1,154 @@
+#include "server/config/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace actioncluster {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::vector<std::string> kHome = {"HOME=/home/ann"};
+
+std::vector<std::string> HomeAnd(std::vector<std::string> more) {
+  more.push_back("HOME=/home/ann");
+  return more;
+}
+
+std::string ErrorOf(const std::vector<std::string>& args, const std::vector<std::string>& environment = kHome) {
+  const auto settings = LoadSettings(args, environment);
+  if (settings.ok()) return "no error";
+  EXPECT_EQ(settings.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(settings.status().message()), Not(HasSubstr("\n")));
+  return std::string(settings.status().message());
+}
+
+TEST(SettingsTest, WithoutAnyEachHasItsDefault) {
+  const auto settings = LoadSettings({}, kHome);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->workers, 1);
+  EXPECT_EQ(settings->host, "127.0.0.1");
+  EXPECT_EQ(settings->port, 7400);
+  EXPECT_EQ(settings->data_dir, "/home/ann/.local/state/actioncluster");
+  EXPECT_EQ(settings->redis, "");
+  EXPECT_EQ(settings->cluster_namespace, "actioncluster");
+  EXPECT_EQ(settings->rpc_timeout, absl::Seconds(5));
+  EXPECT_EQ(settings->lease, absl::Seconds(5));
+  EXPECT_EQ(settings->drain_timeout, absl::Seconds(10));
+}
+
+TEST(SettingsTest, FlagsTakeTheirValueApartOrAfterAnEqualsSign) {
+  const auto settings =
+      LoadSettings({"--workers", "3", "--port=7500", "--namespace=blue", "--rpc-timeout", "250ms"}, kHome);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->workers, 3);
+  EXPECT_EQ(settings->port, 7500);
+  EXPECT_EQ(settings->cluster_namespace, "blue");
+  EXPECT_EQ(settings->rpc_timeout, absl::Milliseconds(250));
+}
+
+TEST(SettingsTest, AFlagWinsOverTheEnvironment) {
+  const auto settings =
+      LoadSettings({"--port", "7500"}, HomeAnd({"ACTIONCLUSTER_PORT=7600", "ACTIONCLUSTER_DRAIN_TIMEOUT=1m"}));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->port, 7500);
+  EXPECT_EQ(settings->drain_timeout, absl::Minutes(1));
+}
+
+TEST(SettingsTest, AnUnusedValueOfTheEnvironmentNeedNotBeGood) {
+  EXPECT_TRUE(LoadSettings({"--port", "7500"}, HomeAnd({"ACTIONCLUSTER_PORT=x"})).ok());
+}
+
+TEST(SettingsTest, WhatIsOutOfLimitsIsNamedWithItsSourceAndWhatIsAllowed) {
+  EXPECT_EQ(ErrorOf({"--port", "70000"}), "port (from the flag --port): takes a whole number, 1 … 65535");
+  EXPECT_EQ(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_WORKERS=many"})),
+            "workers (from the environment's ACTIONCLUSTER_WORKERS): takes a whole number, 1 … 256");
+  EXPECT_THAT(ErrorOf({"--workers", "0"}), HasSubstr("1 … 256"));
+  EXPECT_THAT(ErrorOf({"--workers", "257"}), HasSubstr("1 … 256"));
+  EXPECT_THAT(ErrorOf({"--lease", "5"}), HasSubstr("1s … 1m"));
+  EXPECT_THAT(ErrorOf({"--lease", "999ms"}), HasSubstr("1s … 1m"));
+  EXPECT_THAT(ErrorOf({"--rpc-timeout", "inf"}), HasSubstr("1ms … 1h"));
+  EXPECT_THAT(ErrorOf({"--drain-timeout", "-1s"}), HasSubstr("0 … 1h"));
+  EXPECT_THAT(ErrorOf({"--host", "example.org"}), HasSubstr("host (from the flag --host)"));
+  EXPECT_THAT(ErrorOf({"--namespace", "a:b"}), HasSubstr("namespace (from the flag --namespace)"));
+}
+
+TEST(SettingsTest, TheLimitsThemselvesAreAllowed) {
+  EXPECT_TRUE(
+      LoadSettings({"--workers", "256", "--lease", "1s", "--drain-timeout", "0", "--rpc-timeout", "1h"}, kHome).ok());
+}
+
+TEST(SettingsTest, AnUnknownFlagAnArgumentOrAFlagGivenTwiceIsAnError) {
+  EXPECT_THAT(ErrorOf({"--wokers", "3"}), HasSubstr("--wokers"));
+  EXPECT_THAT(ErrorOf({"now"}), HasSubstr("now"));
+  EXPECT_THAT(ErrorOf({"--port", "1", "--port", "2"}), HasSubstr("--port"));
+  EXPECT_THAT(ErrorOf({"--port"}), HasSubstr("--port"));
+}
+
+TEST(SettingsTest, AnUnknownVariableOfOursIsAnErrorAndOthersAreNotOurBusiness) {
+  EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_PROT=1"})), HasSubstr("ACTIONCLUSTER_PROT"));
+  EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_port=1"})), HasSubstr("ACTIONCLUSTER_port"));
+  EXPECT_TRUE(LoadSettings({}, HomeAnd({"PORT=x", "XACTIONCLUSTER_PORT=1"})).ok());
+}
+
+TEST(SettingsTest, ARedisUrlThatIsWrongIsRefusedWithoutItsPassword) {
+  EXPECT_THAT(ErrorOf({"--redis", "http://:hunter2@127.0.0.1"}),
+              AllOf(HasSubstr("redis (from the flag --redis)"), Not(HasSubstr("hunter2"))));
+}
+
+TEST(SettingsTest, EachWorkerNeedsAPortAfterTheSharedOne) {
+  EXPECT_TRUE(LoadSettings({"--port", "65533", "--workers", "2"}, kHome).ok());
+  EXPECT_THAT(ErrorOf({"--port", "65534", "--workers", "2"}), HasSubstr("65535"));
+}
+
+TEST(SettingsTest, BeyondLoopbackBothTokenFilesAreNeeded) {
+  EXPECT_THAT(ErrorOf({"--host", "0.0.0.0"}), HasSubstr("server-token-file"));
+  EXPECT_THAT(ErrorOf({"--redis", "redis://10.0.0.1"}), HasSubstr("server-token-file"));
+  EXPECT_TRUE(LoadSettings({"--host", "127.0.0.2", "--redis", "redis://localhost:6380/1"}, kHome).ok());
+  EXPECT_TRUE(LoadSettings({"--host", "::1", "--redis", "unix:///run/redis.sock"}, kHome).ok());
+}
+
+TEST(SettingsTest, TheDataDirectoryFollowsTheXdgVariableThenHome) {
+  EXPECT_EQ(LoadSettings({}, HomeAnd({"XDG_STATE_HOME=/state"}))->data_dir, "/state/actioncluster");
+  EXPECT_EQ(LoadSettings({}, HomeAnd({"XDG_STATE_HOME=relative"}))->data_dir, "/home/ann/.local/state/actioncluster");
+  EXPECT_THAT(ErrorOf({}, {}), HasSubstr("data-dir"));
+  EXPECT_EQ(LoadSettings({"--data-dir", "/srv/./ac/"}, {})->data_dir, "/srv/ac");
+}
+
+TEST(SettingsTest, ARelativeDataDirectoryBecomesAbsolute) {
+  const auto settings = LoadSettings({"--data-dir", "data"}, {});
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->data_dir, testing::MatchesRegex("/.*/data"));
+}
+
+TEST(SettingsTest, WhatIsPutIntoTheEnvironmentIsReadBackTheSame) {
+  const auto settings = LoadSettings({"--workers", "3", "--port", "7777", "--host", "::1", "--data-dir", "/srv/ac",
+                                      "--redis", "redis://:secret@127.0.0.1:6380/2", "--namespace", "n.1",
+                                      "--rpc-timeout", "1500ms", "--lease", "2s", "--drain-timeout", "0"},
+                                     kHome);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : ToEnvironment(*settings)) environment.push_back(absl::StrCat(name, "=", value));
+  const auto again = LoadSettings({}, environment);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(ToEnvironment(*again), ToEnvironment(*settings));
+  EXPECT_EQ(again->rpc_timeout, absl::Milliseconds(1500));
+  EXPECT_EQ(again->redis, "redis://:secret@127.0.0.1:6380/2");
+}
+
+TEST(SettingsTest, TheHelpNamesEachSettingWithItsVariableLimitsAndDefault) {
+  const std::string help = SettingsHelp();
+  for (const auto& [name, value] : ToEnvironment(Settings())) EXPECT_THAT(help, HasSubstr(name));
+  EXPECT_THAT(help, AllOf(HasSubstr("--port N"), HasSubstr("1 … 65535"), HasSubstr("Default: 7400"),
+                          HasSubstr("--config FILE")));
+}
+
+}  // namespace
+}  // namespace actioncluster
