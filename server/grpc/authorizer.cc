@@ -1,0 +1,74 @@
+#include "server/grpc/authorizer.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "backplane/domain/error.h"
+
+namespace actioncluster {
+namespace {
+
+enum class Need { kNothing, kToken };
+
+struct Rule {
+  absl::string_view rpc;
+  Need need;
+};
+
+// Health and reflection are served by gRPC itself, which asks nobody; they stand here to say that this is meant.
+constexpr std::array kRules = {
+    Rule{"/actioncluster.v1.RpcService/Call", Need::kToken},
+    Rule{"/actioncluster.v1.RpcService/CallAll", Need::kToken},
+    Rule{"/actioncluster.v1.RpcService/Notify", Need::kToken},
+    Rule{"/actioncluster.v1.RpcService/Serve", Need::kToken},
+    Rule{"/actioncluster.v1.RpcService/ListMethods", Need::kToken},
+    Rule{"/actioncluster.v1.ClusterService/ListNodes", Need::kToken},
+    Rule{"/actioncluster.v1.ClusterService/GetNode", Need::kToken},
+    Rule{"/actioncluster.v1.ClusterService/WatchNodes", Need::kToken},
+    Rule{"/actioncluster.v1.ClusterService/Drain", Need::kToken},
+    Rule{"/grpc.health.v1.Health/Check", Need::kNothing},
+    Rule{"/grpc.health.v1.Health/Watch", Need::kNothing},
+    Rule{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::kNothing},
+};
+
+std::string Sha256(absl::string_view text) {
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+}  // namespace
+
+Authorizer::Authorizer(absl::string_view api_token) : open_(api_token.empty()), digest_(Sha256(api_token)) {}
+
+absl::Status Authorizer::Admit(absl::string_view rpc, const grpc::ServerContextBase& context) const {
+  const auto rule = std::find_if(kRules.begin(), kRules.end(), [rpc](const Rule& r) { return r.rpc == rpc; });
+  if (rule == kRules.end()) {
+    return MakeError(v1::ERROR_REASON_UNAUTHENTICATED, absl::StrCat("nobody may call ", rpc));
+  }
+  if (open_ || rule->need == Need::kNothing) return absl::OkStatus();
+  const auto header = context.client_metadata().find("authorization");
+  if (header == context.client_metadata().end()) {
+    return MakeError(v1::ERROR_REASON_UNAUTHENTICATED, "this node asks for an API token: authorization: Bearer TOKEN");
+  }
+  absl::string_view token(header->second.data(), header->second.size());
+  if (!absl::StartsWithIgnoreCase(token, "bearer ")) {
+    return MakeError(v1::ERROR_REASON_UNAUTHENTICATED, "the authorization is not of the form: Bearer TOKEN");
+  }
+  token.remove_prefix(7);
+  if (!IsOurs(token)) return MakeError(v1::ERROR_REASON_UNAUTHENTICATED, "this API token is unknown here");
+  return absl::OkStatus();
+}
+
+bool Authorizer::IsOurs(absl::string_view token) const {
+  return CRYPTO_memcmp(Sha256(token).data(), digest_.data(), SHA256_DIGEST_LENGTH) == 0;
+}
+
+}  // namespace actioncluster

@@ -1,0 +1,128 @@
+#ifndef ACTIONCLUSTER_SERVER_GRPC_OUTBOX_H_
+#define ACTIONCLUSTER_SERVER_GRPC_OUTBOX_H_
+
+#include <grpcpp/support/status.h>
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "server/grpc/offload.h"
+#include "server/grpc/status_bridge.h"
+
+namespace actioncluster {
+
+// What waits to be written to one stream: in order, one write at a time, bounded in frames and bytes, so that a client that does not read costs no more
+// than this, and nobody waits for it. Frames are made when their turn comes, off the I/O thread if they are large.
+//
+// The stream's reactor owns it, passes on OnWriteDone, and gives what it needs of gRPC as two functions. Any thread.
+template <class Frame>
+class Outbox {
+ public:
+  using Make = absl::AnyInvocable<Frame() &&>;
+  struct Limits {
+    size_t frames = 8192;
+    size_t bytes = size_t{16} * 1024 * 1024;
+  };
+
+  Outbox(Offload& offload, Limits limits, absl::AnyInvocable<void(const Frame*)> start_write,
+         absl::AnyInvocable<void(grpc::Status)> finish)
+      : offload_(offload), limits_(limits), start_write_(std::move(start_write)), finish_(std::move(finish)) {}
+
+  // Queues a frame of about `bytes`. False: there is no room for it, or the stream has ended; the frame is dropped.
+  bool Push(size_t bytes, Make make) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) return false;
+      if (queue_.size() >= limits_.frames || (bytes_ + bytes > limits_.bytes && !queue_.empty())) return false;
+      queue_.push_back({bytes, std::move(make)});
+      bytes_ += bytes;
+      if (writing_) return true;
+      writing_ = true;
+    }
+    WriteNext();
+    return true;
+  }
+
+  // The stream ends with this status, after what is queued if `flush`, else as soon as the write under way is done. The first End counts.
+  void End(const absl::Status& status, bool flush) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) return;
+      end_ = status;
+      if (!flush) queue_.clear();
+      if (writing_) return;
+      writing_ = true;  // For good: nothing is written after Finish.
+    }
+    finish_(ToGrpc(status));
+  }
+
+  // From the reactor. Not `ok`: the stream is broken, and ends.
+  void OnWriteDone(bool ok) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!ok) {
+      absl::MutexLock lock(&mutex_);
+      queue_.clear();
+      if (!end_.has_value()) end_ = absl::UnavailableError("the stream is broken");
+    }
+    WriteNext();
+  }
+
+ private:
+  struct Item {
+    size_t bytes;
+    Make make;
+  };
+
+  // Only the one who set writing_ is here.
+  void WriteNext() ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::optional<Item> item;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!queue_.empty()) {
+        item = std::move(queue_.front());
+        queue_.pop_front();
+        bytes_ -= item->bytes;
+      } else if (!end_.has_value()) {
+        writing_ = false;
+        return;
+      }
+    }
+    if (!item.has_value()) {
+      finish_(ToGrpc(Ended()));
+      return;
+    }
+    const size_t bytes = item->bytes;
+    offload_.Run(bytes, [this, make = std::move(item->make)]() mutable {
+      frame_ = std::move(make)();
+      start_write_(&frame_);
+    });
+  }
+
+  absl::Status Ended() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return *end_;
+  }
+
+  // Constant after construction.
+  Offload& offload_;
+  const Limits limits_;
+  absl::AnyInvocable<void(const Frame*)> start_write_;
+  absl::AnyInvocable<void(grpc::Status)> finish_;
+
+  Frame frame_;  // Belongs to the write under way.
+
+  absl::Mutex mutex_;
+  std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_GRPC_OUTBOX_H_

@@ -1,0 +1,42 @@
+#ifndef ACTIONCLUSTER_SERVER_GRPC_PUBLIC_SERVER_H_
+#define ACTIONCLUSTER_SERVER_GRPC_PUBLIC_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace actioncluster {
+
+// One listening gRPC server of a node, with health and reflection. A node has two: one on the port that all nodes of its machine share, one on its own.
+// Used from the main thread, but for SetServing: any thread.
+class PublicServer {
+ public:
+  enum class Port {
+    kShared,  // SO_REUSEPORT: the kernel spreads new connections over the nodes that listen.
+    kOwn,     // Exclusive: taken by anyone else, this fails.
+  };
+
+  // Listens on `address` (`127.0.0.1:7400`) and serves `services`, which outlive this. FAILED_PRECONDITION: the address cannot be had. Health says NOT_SERVING at first.
+  static absl::StatusOr<std::unique_ptr<PublicServer>> Start(const std::string& address, Port port,
+                                                             const std::vector<grpc::Service*>& services);
+  ~PublicServer();
+
+  // What grpc.health.v1 says, of the server and of each service.
+  void SetServing(bool serving);
+
+  // No new calls; those that run have `grace` to end, then they are cancelled. Returns when all have ended.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  explicit PublicServer(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
+  const std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_GRPC_PUBLIC_SERVER_H_

@@ -1,0 +1,54 @@
+#include "server/methods/drain_sequence.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "backplane/domain/clock.h"
+#include "glog/logging.h"
+
+namespace actioncluster {
+namespace {
+
+// A drain is rare, and nobody minds how exactly its end is met.
+constexpr absl::Duration kCheckEvery = absl::Milliseconds(20);
+
+}  // namespace
+
+DrainSequence::DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc)
+    : membership_(membership), host_(host), rpc_(rpc), timer_(loop, [this] { Check(); }) {}
+
+void DrainSequence::Begin(absl::Duration timeout, Done done) {
+  if (!begun_) {
+    begun_ = true;
+    std::vector<std::string> alternatives;
+    for (const auto& [id, node] : membership_.directory().nodes()) {
+      if (id != membership_.self().id && !node.draining() && !node.addresses().empty()) {
+        alternatives.push_back(node.addresses(0));
+      }
+    }
+    LOG(INFO) << "draining running=" << Busy() << " alternatives=" << alternatives.size();
+    host_.Drain(std::move(alternatives));
+    membership_.SetDraining(true, [](const absl::Status& status) {
+      LOG_IF(WARNING, !status.ok()) << "the drain is not announced: " << status;
+    });
+  }
+  waiters_.push_back({.until = MonotonicNow() + timeout, .done = std::move(done)});
+  timer_.Set(MonotonicNow());
+}
+
+void DrainSequence::Check() {
+  const absl::Time now = MonotonicNow();
+  const uint32_t busy = Busy();
+  const auto over = std::stable_partition(waiters_.begin(), waiters_.end(),
+                                          [&](const Waiter& waiter) { return busy > 0 && now < waiter.until; });
+  std::vector<Waiter> ended(std::make_move_iterator(over), std::make_move_iterator(waiters_.end()));
+  waiters_.erase(over, waiters_.end());
+  if (!waiters_.empty()) timer_.Set(now + kCheckEvery);
+  for (Waiter& waiter : ended) std::move(waiter.done)(busy);
+}
+
+uint32_t DrainSequence::Busy() const { return static_cast<uint32_t>(host_.running()) + rpc_.waiting(); }
+
+}  // namespace actioncluster

@@ -1,0 +1,49 @@
+#ifndef ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_
+#define ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "backplane/membership/membership.h"
+#include "backplane/redis/loop.h"
+#include "backplane/rpc/rpc.h"
+#include "server/methods/method_host.h"
+
+namespace actioncluster {
+
+// Takes this node out of service: the directory says so, its applications are told where else to go, new calls are declined, and what runs goes on.
+// Confined to the I/O thread.
+class DrainSequence {
+ public:
+  using Done = absl::AnyInvocable<void(uint32_t running) &&>;
+
+  DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc);
+
+  // Begins, if it has not; then `done` hears how many calls are still running: 0 as soon as there are none, else what is left after `timeout`.
+  // Never inside this call.
+  void Begin(absl::Duration timeout, Done done);
+
+  bool begun() const { return begun_; }
+
+ private:
+  struct Waiter {
+    absl::Time until;
+    Done done;
+  };
+
+  void Check();
+  uint32_t Busy() const;
+
+  Membership& membership_;
+  MethodHost& host_;
+  const Rpc& rpc_;
+  bool begun_ = false;
+  std::vector<Waiter> waiters_;
+  Timer timer_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_

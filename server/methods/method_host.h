@@ -1,0 +1,81 @@
+#ifndef ACTIONCLUSTER_SERVER_METHODS_METHOD_HOST_H_
+#define ACTIONCLUSTER_SERVER_METHODS_METHOD_HOST_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "backplane/bus/bus.h"
+#include "backplane/keys/keys.h"
+#include "backplane/membership/membership.h"
+#include "backplane/redis/loop.h"
+#include "backplane/rpc/local_methods.h"
+#include "server/methods/method_table.h"
+#include "server/methods/node_methods.h"
+
+namespace actioncluster {
+
+// Runs the calls that arrive at this node, and keeps what it offers to the cluster in step with the applications that are attached: a method's channel is
+// confirmed before the directory names this node for it, and given up after the directory no longer does. So a node that is found for a method hears it.
+//
+// Confined to the I/O thread.
+class MethodHost final : public LocalMethods {
+ public:
+  using AppId = MethodTable::AppId;
+
+  // The references outlive this.
+  MethodHost(Loop& loop, Bus& bus, Membership& membership, const Keys& keys, NodeMethods& node_methods);
+
+  AppId Attach(std::shared_ptr<Application> application);
+  // `registered` hears OK when every node finds the methods here, or BACKPLANE_UNAVAILABLE; never inside this call. Dropped unrun if the application goes before.
+  void Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout,
+                absl::AnyInvocable<void(absl::Status) &&> registered);
+  void Heard(AppId id);
+  void Reply(AppId id, const std::string& call_id, Outcome outcome);
+  void Detach(AppId id);
+
+  // From now on calls are declined, and applications are told where else to go.
+  void Drain(std::vector<std::string> alternatives) { table_.Drain(std::move(alternatives)); }
+  void CloseAll(const absl::Status& why);
+
+  size_t running() const { return table_.running(); }
+  size_t applications() const { return table_.applications(); }
+
+  void Run(IncomingCall call, absl::AnyInvocable<void(Outcome) &&> done) override;
+  void Cancel(const NodeRef& caller, uint64_t id) override { table_.Cancel(caller, id); }
+  void CallerLost(const NodeRef& caller) override { table_.CallerLost(caller); }
+
+ private:
+  // An application that waits for channels of its methods to be confirmed.
+  struct Registration {
+    AppId app;
+    std::set<std::string> unconfirmed;
+    absl::AnyInvocable<void(absl::Status) &&> registered;
+  };
+
+  void ListenToNew();
+  void Confirmed(const std::string& method);
+  void Offer();
+  void StopListeningToWithdrawn();
+  void ArmTimer(absl::Time due);
+
+  Bus& bus_;
+  Membership& membership_;
+  const Keys& keys_;
+  NodeMethods& node_methods_;
+  MethodTable table_;
+  std::map<std::string, bool> channels_;  // By method: whether its channel is confirmed.
+  std::vector<Registration> registrations_;
+  absl::Time armed_for_ = absl::InfiniteFuture();
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+  Timer timer_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_METHODS_METHOD_HOST_H_

@@ -1,0 +1,281 @@
+#include "server/node.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "backplane/domain/error.h"
+#include "backplane/redis/endpoint.h"
+#include "glog/logging.h"
+#include "server/config/version.h"
+#include "server/grpc/authorizer.h"
+#include "server/grpc/offload.h"
+#include "server/grpc/public_server.h"
+#include "server/rooms.h"
+#include "server/services/cluster_service.h"
+#include "server/services/rpc_service.h"
+#include "server/supervisor/worker_files.h"
+
+namespace actioncluster {
+namespace {
+
+// How long streams that are told to end may take, and how long giving back the lease may.
+constexpr absl::Duration kGrace = absl::Seconds(1);
+// Past the drain, all of a stop is quick; a process that does not get there is ended by SIGALRM.
+constexpr absl::Duration kStopLimit = absl::Seconds(8);
+
+// The main thread's ear: signals, and nudges from other threads, as one queue.
+class Ear {
+ public:
+  // Blocks the signals for this thread and all that it starts.
+  Ear() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGTERM, SIGINT, kNudge}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+  // Any thread.
+  static void Nudge() { kill(getpid(), kNudge); }
+  // False: a nudge. True: a signal that says stop.
+  bool WaitForStop() const {
+    int signal = 0;
+    while (sigwait(&set_, &signal) != 0) {
+    }
+    return signal != kNudge;
+  }
+
+ private:
+  static constexpr int kNudge = SIGUSR1;
+  sigset_t set_;
+};
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+}
+
+std::string Address(const std::string& host, int port) {
+  return absl::StrContains(host, ':') ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+class Node {
+ public:
+  Node(const Settings& settings, WorkerSlot slot)
+      : settings_(settings),
+        slot_(std::move(slot)),
+        own_address_(Address(settings.host, settings.port + slot_.index)),
+        shared_address_(Address(settings.host, settings.port)) {}
+
+  absl::Status Run();
+
+ private:
+  absl::Status Build();
+  absl::Status Serve();
+  void Stop();
+
+  // Runs `work` on the I/O thread and waits for it.
+  void OnLoop(absl::AnyInvocable<void() &&> work) {
+    absl::Notification done;
+    loop_.Post([&] {
+      std::move(work)();
+      done.Notify();
+    });
+    done.WaitForNotification();
+  }
+  void SetServing(bool serving) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Listen(const std::string& address, PublicServer::Port port) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Settings& settings_;
+  WorkerSlot slot_;
+  const std::string own_address_;
+  const std::string shared_address_;
+  const Ear ear_;
+
+  Loop loop_;
+  std::thread io_thread_;
+  std::unique_ptr<WorkerFiles> files_;  // I/O thread, while it runs.
+  std::unique_ptr<Rooms> rooms_;        // The pointer is main's, what it points to the I/O thread's.
+
+  std::optional<Authorizer> authorizer_;
+  std::optional<Offload> offload_;
+  std::optional<RpcService> rpc_service_;
+  std::optional<ClusterService> cluster_service_;
+
+  absl::Mutex mutex_;
+  bool serving_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> joined_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<PublicServer>> servers_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::Status Node::Run() {
+  if (absl::Status built = Build(); !built.ok()) return built;
+  absl::Status served = Serve();
+  Stop();
+  return served;
+}
+
+absl::Status Node::Build() {
+  absl::StatusOr<redis::Endpoint> endpoint = redis::ParseEndpoint(settings_.redis);
+  if (!endpoint.ok()) return endpoint.status();
+  absl::StatusOr<std::string> server_token = ReadTokenFile(settings_.server_token_file);
+  if (!server_token.ok()) return server_token.status();
+  absl::StatusOr<Sealer> sealer = Sealer::Create(*server_token, settings_.cluster_namespace);
+  if (!sealer.ok()) return sealer.status();
+  std::string api_token;
+  if (!settings_.api_token_file.empty()) {
+    absl::StatusOr<std::string> token = ReadTokenFile(settings_.api_token_file);
+    if (!token.ok()) return token.status();
+    api_token = *std::move(token);
+  }
+  absl::StatusOr<std::unique_ptr<WorkerFiles>> files = WorkerFiles::Open(settings_.data_dir, slot_.index);
+  if (!files.ok()) return files.status();
+  files_ = *std::move(files);
+
+  redis::LinkOptions link;
+  link.endpoint = *std::move(endpoint);
+  link.client_name = absl::StrCat("actioncluster-", getpid());
+  MembershipOptions self{.succeeds_boot = files_->last_boot(), .lease = settings_.lease, .self = {}};
+  self.self.set_host(HostName());
+  self.self.set_pid(getpid());
+  self.self.set_version(std::string(Version()));
+  self.self.add_addresses(own_address_);
+  self.self.add_addresses(shared_address_);
+
+  authorizer_.emplace(api_token);
+  offload_.emplace();
+  io_thread_ = std::thread([this] { loop_.Run(); });
+  OnLoop([&] {
+    rooms_ = std::make_unique<Rooms>(loop_, settings_, std::move(link), *std::move(sealer), std::move(self),
+                                     Rooms::Hooks{.shutdown = [] { kill(getpid(), SIGTERM); },
+                                                  .on_serving = [this](bool serving) { SetServing(serving); },
+                                                  .named =
+                                                      [this](const NodeRef& node) {
+                                                        const absl::Status named = files_->Named(node.id, node.boot);
+                                                        LOG_IF(ERROR, !named.ok()) << "pid and log files: " << named;
+                                                        LOG(INFO)
+                                                            << "node serves id=" << node.id << " boot=" << node.boot
+                                                            << " own=" << own_address_ << " shared=" << shared_address_;
+                                                      }});
+  });
+  rpc_service_.emplace(RpcService::Rooms{.loop = loop_,
+                                         .rpc = rooms_->rpc,
+                                         .membership = rooms_->membership,
+                                         .host = rooms_->host,
+                                         .authorizer = *authorizer_,
+                                         .offload = *offload_},
+                       settings_.rpc_timeout);
+  cluster_service_.emplace(ClusterService::Rooms{.loop = loop_,
+                                                 .membership = rooms_->membership,
+                                                 .rpc = rooms_->rpc,
+                                                 .drain = rooms_->drain,
+                                                 .watchers = rooms_->watchers,
+                                                 .authorizer = *authorizer_,
+                                                 .offload = *offload_});
+  return absl::OkStatus();
+}
+
+// Its own port first, as that may be taken; the shared one only when the node can serve what comes.
+absl::Status Node::Serve() {
+  if (absl::Status listening = Listen(own_address_, PublicServer::Port::kOwn); !listening.ok()) return listening;
+  loop_.Post([this] {
+    rooms_->membership.Join([this](absl::Status status) {
+      absl::MutexLock lock(&mutex_);
+      joined_ = std::move(status);
+      Ear::Nudge();
+    });
+  });
+  bool shared = false;
+  bool ready = false;
+  while (!ear_.WaitForStop()) {
+    bool serving;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!joined_.has_value()) continue;
+      if (!joined_->ok()) return *joined_;
+      serving = serving_;
+    }
+    if (!shared) {
+      if (absl::Status listening = Listen(shared_address_, PublicServer::Port::kShared); !listening.ok())
+        return listening;
+      shared = true;
+    }
+    if (!serving || ready) continue;
+    ready = true;
+    std::string node_id;
+    OnLoop([&] { node_id = rooms_->membership.self().id; });
+    slot_.on_ready(node_id, absl::StrJoin({own_address_, shared_address_}, " "));
+  }
+  return absl::OkStatus();
+}
+
+void Node::Stop() {
+  alarm(static_cast<unsigned>(absl::ToInt64Seconds(settings_.drain_timeout + kStopLimit)));
+  absl::Notification drained;
+  loop_.Post([&] {
+    rooms_->drain.Begin(settings_.drain_timeout, [&drained](uint32_t running) {
+      LOG_IF(WARNING, running > 0) << "stopping with calls that still run running=" << running;
+      drained.Notify();
+    });
+  });
+  drained.WaitForNotification();
+  absl::Notification left;
+  loop_.Post([&] {
+    rooms_->host.CloseAll(BackplaneUnavailable("this node is stopping"));
+    rooms_->watchers.CloseAll(BackplaneUnavailable("this node is stopping"));
+    rooms_->membership.Leave([this, &left](const absl::Status& status) {
+      LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
+      if (status.ok()) files_->Left();
+      left.Notify();
+    });
+  });
+  left.WaitForNotification();
+  std::vector<std::unique_ptr<PublicServer>> servers;
+  {
+    absl::MutexLock lock(&mutex_);
+    servers.swap(servers_);
+  }
+  for (const auto& server : servers) server->Shutdown(kGrace);
+  servers.clear();
+  offload_.reset();
+  OnLoop([this] {
+    rooms_.reset();
+    LOG(INFO) << "node stopped";
+    files_.reset();
+  });
+  loop_.Stop();
+  io_thread_.join();
+}
+
+void Node::SetServing(bool serving) {
+  absl::MutexLock lock(&mutex_);
+  serving_ = serving;
+  for (const auto& server : servers_) server->SetServing(serving);
+  Ear::Nudge();
+}
+
+absl::Status Node::Listen(const std::string& address, PublicServer::Port port) {
+  absl::StatusOr<std::unique_ptr<PublicServer>> server =
+      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_});
+  if (!server.ok()) return server.status();
+  absl::MutexLock lock(&mutex_);
+  (*server)->SetServing(serving_);
+  servers_.push_back(*std::move(server));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunNode(const Settings& settings, WorkerSlot slot) { return Node(settings, std::move(slot)).Run(); }
+
+}  // namespace actioncluster

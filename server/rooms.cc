@@ -1,0 +1,46 @@
+#include "server/rooms.h"
+
+#include <utility>
+
+#include "backplane/scripts/scripts.h"
+#include "glog/logging.h"
+
+namespace actioncluster {
+
+Rooms::Rooms(Loop& loop, const Settings& settings, redis::LinkOptions link, Sealer sealer, MembershipOptions self,
+             Hooks node_hooks)
+    : keys(settings.cluster_namespace),
+      commands(loop, link, scripts::All()),
+      bus(loop, commands, link, keys, std::move(sealer)),
+      membership(loop, commands, bus, keys, std::move(self)),
+      presence(commands, keys),
+      node_methods(membership),
+      host(loop, bus, membership, keys, node_methods),
+      rpc(loop, bus, membership, presence, keys, host),
+      drain(loop, membership, host, rpc),
+      watchers(membership),
+      hooks(std::move(node_hooks)),
+      health(loop, bus, membership, drain, [this](bool serving) { hooks.on_serving(serving); }) {
+  const auto stats = [this] {
+    internal::v1::NodeStats now;
+    now.set_calls_running(static_cast<uint32_t>(host.running()));
+    now.set_calls_waiting(rpc.waiting());
+    now.set_applications(static_cast<uint32_t>(host.applications()));
+    return now;
+  };
+  membership.SetStatsSource(stats);
+  node_methods.SetControl(
+      {.shutdown = [this] { hooks.shutdown(); },
+       .drain = [this](absl::Duration timeout, DrainSequence::Done done) { drain.Begin(timeout, std::move(done)); },
+       .stats = stats});
+  membership.OnServing([this](bool serving) {
+    if (serving) hooks.named(membership.self());
+  });
+  membership.OnNode([](const NodeEvent& event) {
+    static constexpr const char* kNames[] = {"joined", "left", "lost", "draining", "updated"};
+    LOG(INFO) << "node " << kNames[static_cast<int>(event.kind)] << " id=" << event.node.id()
+              << " boot=" << event.node.boot_id();
+  });
+}
+
+}  // namespace actioncluster

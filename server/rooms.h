@@ -1,0 +1,50 @@
+#ifndef ACTIONCLUSTER_SERVER_ROOMS_H_
+#define ACTIONCLUSTER_SERVER_ROOMS_H_
+
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "backplane/bus/bus.h"
+#include "backplane/keys/keys.h"
+#include "backplane/membership/membership.h"
+#include "backplane/presence/presence.h"
+#include "backplane/redis/client.h"
+#include "backplane/redis/loop.h"
+#include "backplane/rpc/rpc.h"
+#include "server/config/settings.h"
+#include "server/methods/drain_sequence.h"
+#include "server/methods/method_host.h"
+#include "server/methods/node_methods.h"
+#include "server/observability/health.h"
+#include "server/services/node_stream.h"
+
+namespace actioncluster {
+
+// Everything of a node that is confined to its I/O thread, in the order in which one part stands on another. Made and destroyed there.
+struct Rooms {
+  struct Hooks {
+    absl::AnyInvocable<void()> shutdown;                  // node.shutdown was called.
+    absl::AnyInvocable<void(bool serving)> on_serving;    // Health changed.
+    absl::AnyInvocable<void(const NodeRef& self)> named;  // The node serves under this name and boot, newly.
+  };
+
+  Rooms(Loop& loop, const Settings& settings, redis::LinkOptions link, Sealer sealer, MembershipOptions self,
+        Hooks hooks);
+
+  const Keys keys;
+  redis::Client commands;
+  Bus bus;
+  Membership membership;
+  Presence presence;
+  NodeMethods node_methods;
+  MethodHost host;
+  Rpc rpc;
+  DrainSequence drain;
+  NodeWatchers watchers;
+  Hooks hooks;
+  Health health;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_ROOMS_H_

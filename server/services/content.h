@@ -1,0 +1,54 @@
+#ifndef ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
+#define ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "backplane/domain/content.h"
+#include "google/protobuf/struct.pb.h"
+
+// Between the content of public messages and Content. Pure; any thread.
+namespace actioncluster {
+
+// OK if the value is JSON: every kind set, numbers finite, arrays and objects nested up to 32 deep. Otherwise INVALID_ARGUMENT; `field` names it.
+absl::Status ValidateJson(const google::protobuf::Value& value, absl::string_view field);
+absl::Status ValidateJson(const google::protobuf::ListValue& values, absl::string_view field);
+
+// A name of something: UTF-8 (protobuf has seen to that), 1 to 256 bytes. Otherwise INVALID_ARGUMENT; `field` names it.
+absl::Status ValidateName(absl::string_view name, absl::string_view field);
+
+// The arguments of a message with `oneof content{ListValue args; bytes data}`.
+template <class Message>
+absl::StatusOr<Content> ArgumentsOf(const Message& message) {
+  if (message.has_data()) return Content{.kind = Content::Kind::kBytes, .body = message.data()};
+  if (!message.has_args()) return Content{};
+  if (absl::Status valid = ValidateJson(message.args(), "args"); !valid.ok()) return valid;
+  return Content{.kind = Content::Kind::kJson, .body = message.args().SerializeAsString()};
+}
+
+// The result of a message with `oneof …{Value result; bytes data}`.
+template <class Message>
+absl::StatusOr<Content> ResultOf(const Message& message) {
+  if (message.has_data()) return Content{.kind = Content::Kind::kBytes, .body = message.data()};
+  if (!message.has_result()) return Content{};
+  if (absl::Status valid = ValidateJson(message.result(), "result"); !valid.ok()) return valid;
+  return Content{.kind = Content::Kind::kJson, .body = message.result().SerializeAsString()};
+}
+
+// Into such messages. JSON that does not parse (a peer's fault) leaves an unset value, never a crash.
+template <class Message>
+void SetArguments(Content content, Message* message) {
+  if (content.kind == Content::Kind::kBytes) message->set_data(std::move(content.body));
+  if (content.kind == Content::Kind::kJson) message->mutable_args()->ParseFromString(content.body);
+}
+template <class Message>
+void SetResult(Content content, Message* message) {
+  if (content.kind == Content::Kind::kBytes) message->set_data(std::move(content.body));
+  if (content.kind == Content::Kind::kJson) message->mutable_result()->ParseFromString(content.body);
+}
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_

@@ -1,0 +1,32 @@
+#include "server/services/node_proto.h"
+
+#include "google/protobuf/util/time_util.h"
+
+namespace actioncluster {
+
+using google::protobuf::util::TimeUtil;
+
+v1::Node NodeToProto(const internal::v1::NodeRecord& record) {
+  v1::Node node;
+  node.set_id(record.id());
+  node.set_boot_id(record.boot_id());
+  node.set_host(record.host());
+  node.set_pid(record.pid());
+  node.set_version(record.version());
+  *node.mutable_started_at() = TimeUtil::MicrosecondsToTimestamp(record.started_at_us());
+  *node.mutable_addresses() = record.addresses();
+  *node.mutable_methods() = record.methods();
+  node.set_draining(record.draining());
+  return node;
+}
+
+v1::Node NodeToProto(const Membership::Snapshot& snapshot) {
+  v1::Node node = NodeToProto(snapshot.record);
+  *node.mutable_last_seen() = TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(snapshot.last_seen));
+  node.mutable_counts()->set_calls_running(snapshot.stats.calls_running());
+  node.mutable_counts()->set_calls_waiting(snapshot.stats.calls_waiting());
+  node.mutable_counts()->set_applications(snapshot.stats.applications());
+  return node;
+}
+
+}  // namespace actioncluster
