@@ -14,7 +14,7 @@ namespace actioncluster {
 
 // A call as it arrives at the node that is to run it.
 struct IncomingCall {
-  NodeRef caller;  // The node that asks, and its boot.
+  NodeRef caller;   // The node that asks, and its boot.
   uint64_t id = 0;  // Unique within the caller's boot.
   std::string method;
   Content arguments;
@@ -35,8 +35,8 @@ struct Outcome {
   absl::Status error;
 };
 
-// What runs calls on a node: its own methods and those of the applications attached to it. Implemented by server/methods.
-// Confined to the I/O thread.
+// What runs calls on a node: its own methods and those of the applications attached to it. Implemented by
+// server/methods. Confined to the I/O thread.
 class LocalMethods {
  public:
   virtual ~LocalMethods() = default;

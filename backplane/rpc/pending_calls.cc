@@ -1,0 +1,257 @@
+#include "backplane/rpc/pending_calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "backplane/domain/error.h"
+#include "glog/logging.h"
+
+namespace actioncluster {
+
+void PendingCalls::Open(CallId id, std::string method, absl::Time deadline, Sinks sinks) {
+  auto call = std::make_shared<Call>();
+  call->id = id;
+  call->method = std::move(method);
+  call->deadline = deadline;
+  call->sinks = std::move(sinks);
+  CHECK(calls_.emplace(id, call).second) << "a call's id was used twice: " << id;
+  deadlines_.emplace(deadline, id);
+  size_.store(static_cast<uint32_t>(calls_.size()), std::memory_order_relaxed);
+}
+
+bool PendingCalls::Expect(CallId id, std::vector<NodeRef> nodes, std::deque<NodeRef> fallbacks,
+                          const std::string& local_boot, Ask ask, absl::Time now) {
+  const CallPtr call = Find(id);
+  if (call == nullptr) return false;
+  CHECK(!nodes.empty() && call->shares.empty()) << "a call is told once, and whom, to expect: " << id;
+  call->local_boot = local_boot;
+  call->fallbacks = std::move(fallbacks);
+  call->ask = std::move(ask);
+  call->asked_at = now;
+  for (NodeRef& node : nodes) {
+    const bool local = node.boot == local_boot;
+    call->shares.push_back({.node = std::move(node), .local = local});
+  }
+  return true;
+}
+
+bool PendingCalls::Accept(CallId id, absl::string_view boot, Outcome outcome) {
+  const CallPtr call = Find(id);
+  Share* share = call == nullptr ? nullptr : FindOpen(*call, boot);
+  if (share == nullptr) return false;
+  if (outcome.kind == Outcome::Kind::kDeclined) {
+    EndShare(call, *share, VerdictOf(outcome.error), outcome.error);
+    return true;
+  }
+  const bool failed = outcome.kind == Outcome::Kind::kError;
+  if (failed && ReasonOf(outcome.error) == v1::ERROR_REASON_RPC_TIMEOUT) return true;
+  const absl::Status error = failed ? WithMetadata(outcome.error, "node_id", share->node.id) : absl::OkStatus();
+  share->open = false;
+  if (auto* every = std::get_if<Every>(&call->sinks)) {
+    if (failed) {
+      every->on_share(share->node.id, error);
+    } else {
+      every->on_share(share->node.id, std::move(outcome.result));
+    }
+    AfterShare(call);
+  } else if (failed) {
+    Finish(call, error);
+  } else {
+    Finish(call, CallResult{share->node.id, std::move(outcome.result)});
+  }
+  return true;
+}
+
+void PendingCalls::Delivered(CallId id, const std::vector<std::string>& boots) {
+  const CallPtr call = Find(id);
+  if (call == nullptr) return;
+  for (const std::string& boot : boots) {
+    if (Share* share = FindOpen(*call, boot)) share->delivery = Delivery::kDelivered;
+  }
+}
+
+void PendingCalls::Doubtful(CallId id, const std::vector<std::string>& boots) {
+  const CallPtr call = Find(id);
+  if (call == nullptr) return;
+  for (const std::string& boot : boots) {
+    Share* share = FindOpen(*call, boot);
+    if (share == nullptr) continue;
+    share->delivery = Delivery::kDoubtful;
+    EndIfWithdrawn(call, *share);
+  }
+}
+
+void PendingCalls::Unsent(CallId id, const std::vector<std::string>& boots, const absl::Status& why) {
+  const CallPtr call = Find(id);
+  if (call == nullptr) return;
+  for (const std::string& boot : boots) {
+    if (Share* share = FindOpen(*call, boot)) EndShare(call, *share, Verdict::kMayHaveRun, why);
+  }
+}
+
+void PendingCalls::Unreachable(CallId id, absl::string_view boot) {
+  const CallPtr call = Find(id);
+  Share* share = call == nullptr ? nullptr : FindOpen(*call, boot);
+  if (share == nullptr) return;
+  EndShare(call, *share, Verdict::kOutOfReach,
+           BackplaneUnavailable(absl::StrCat("node ", share->node.id, " cannot be reached now")));
+}
+
+void PendingCalls::Lost(absl::string_view boot) {
+  for (const CallPtr& call : All()) {
+    Share* share = FindOpen(*call, boot);
+    if (share == nullptr) continue;
+    EndShare(call, *share, Verdict::kMayHaveRun,
+             MakeError(v1::ERROR_REASON_HANDLER_FAILED,
+                       absl::StrCat("node ", share->node.id, " was lost while it ran the call")));
+  }
+}
+
+void PendingCalls::Withdrawn(absl::string_view boot, absl::FunctionRef<bool(absl::string_view)> offers) {
+  for (const CallPtr& call : All()) {
+    Share* share = FindOpen(*call, boot);
+    if (share == nullptr || share->local || offers(call->method)) continue;
+    share->withdrawn = true;
+    EndIfWithdrawn(call, *share);
+  }
+}
+
+void PendingCalls::BusBroken(const absl::Status& why) {
+  for (const CallPtr& call : All()) {
+    for (Share& share : call->shares) {
+      if (share.open && !share.local && !call->ended) EndShare(call, share, Verdict::kMayHaveRun, why);
+    }
+  }
+}
+
+void PendingCalls::End(CallId id, const absl::Status& status) {
+  const CallPtr call = Find(id);
+  if (call == nullptr) return;
+  if (status.ok()) {
+    Finish(call, CallResult{});
+  } else {
+    Finish(call, status);
+  }
+}
+
+void PendingCalls::EndAll(const absl::Status& status) {
+  for (const CallPtr& call : All()) End(call->id, status);
+}
+
+PendingCalls::Abandoned PendingCalls::Cancel(CallId id) {
+  Abandoned abandoned;
+  const CallPtr call = Find(id);
+  if (call == nullptr) return abandoned;
+  abandoned.method = call->method;
+  for (const Share& share : call->shares) {
+    if (share.open) abandoned.nodes.push_back(share.node);
+  }
+  Finish(call, absl::CancelledError("the caller has cancelled the call"));
+  return abandoned;
+}
+
+absl::Time PendingCalls::Expire(absl::Time now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const CallPtr call = Find(deadlines_.begin()->second);
+    std::vector<std::string> missing;
+    for (const Share& share : call->shares) {
+      if (share.open) missing.push_back(share.node.id);
+    }
+    std::sort(missing.begin(), missing.end());
+    ErrorMetadata metadata;
+    if (!missing.empty()) metadata["missing_nodes"] = absl::StrJoin(missing, ",");
+    Finish(call, MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the call's deadline has passed", metadata));
+  }
+  return deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
+}
+
+std::vector<std::string> PendingCalls::AwaitedSince(absl::Time before) const {
+  absl::btree_set<std::string> boots;
+  for (const auto& [id, call] : calls_) {
+    if (call->asked_at >= before) continue;
+    for (const Share& share : call->shares) {
+      if (share.open && !share.local) boots.insert(share.node.boot);
+    }
+  }
+  return {boots.begin(), boots.end()};
+}
+
+PendingCalls::CallPtr PendingCalls::Find(CallId id) const {
+  const auto it = calls_.find(id);
+  return it == calls_.end() ? nullptr : it->second;
+}
+
+std::vector<PendingCalls::CallPtr> PendingCalls::All() const {
+  std::vector<CallPtr> all;
+  all.reserve(calls_.size());
+  for (const auto& [id, call] : calls_) all.push_back(call);
+  return all;
+}
+
+PendingCalls::Share* PendingCalls::FindOpen(Call& call, absl::string_view boot) {
+  if (call.ended) return nullptr;
+  for (Share& share : call.shares) {
+    if (share.open && share.node.boot == boot) return &share;
+  }
+  return nullptr;
+}
+
+PendingCalls::Verdict PendingCalls::VerdictOf(const absl::Status& decline) {
+  if (decline.code() == absl::StatusCode::kResourceExhausted) return Verdict::kOverloaded;
+  if (ReasonOf(decline) == v1::ERROR_REASON_METHOD_NOT_FOUND) return Verdict::kNotOffered;
+  return Verdict::kNotNow;
+}
+
+void PendingCalls::EndShare(const CallPtr& call, Share& share, Verdict verdict, const absl::Status& why) {
+  share.open = false;
+  // A peer that declines with OK says nothing; what it declined has not been run all the same.
+  const absl::Status error =
+      WithMetadata(why.ok() ? BackplaneUnavailable(absl::StrCat("node ", share.node.id, " declined")) : why, "node_id",
+                   share.node.id);
+  if (call->status.ok() || verdict > call->verdict) {
+    call->verdict = verdict;
+    call->status = error;
+  }
+  if (auto* every = std::get_if<Every>(&call->sinks)) every->on_share(share.node.id, error);
+  AfterShare(call);
+}
+
+void PendingCalls::AfterShare(const CallPtr& call) {
+  if (call->ended) return;
+  for (const Share& share : call->shares) {
+    if (share.open) return;
+  }
+  if (std::holds_alternative<Every>(call->sinks)) {
+    Finish(call, CallResult{});
+  } else if (call->verdict == Verdict::kMayHaveRun || call->fallbacks.empty()) {
+    Finish(call, call->status);
+  } else {
+    const NodeRef next = std::move(call->fallbacks.front());
+    call->fallbacks.pop_front();
+    call->shares.push_back({.node = next, .local = next.boot == call->local_boot});
+    call->ask(next);
+  }
+}
+
+void PendingCalls::EndIfWithdrawn(const CallPtr& call, Share& share) {
+  if (!share.withdrawn || share.delivery != Delivery::kDoubtful) return;
+  EndShare(call, share, Verdict::kMayHaveRun,
+           BackplaneUnavailable(absl::StrCat("node ", share.node.id, " withdrew the method while it was called")));
+}
+
+void PendingCalls::Finish(const CallPtr& call, absl::StatusOr<CallResult> result) {
+  if (call->ended) return;
+  call->ended = true;
+  deadlines_.erase({call->deadline, call->id});
+  calls_.erase(call->id);
+  size_.store(static_cast<uint32_t>(calls_.size()), std::memory_order_relaxed);
+  if (auto* first = std::get_if<First>(&call->sinks)) {
+    std::move(first->done)(std::move(result));
+  } else {
+    std::move(std::get<Every>(call->sinks).done)(result.status());
+  }
+}
+
+}  // namespace actioncluster

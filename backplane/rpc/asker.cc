@@ -1,0 +1,267 @@
+#include "backplane/rpc/asker.h"
+
+#include <utility>
+#include <variant>
+
+#include "backplane/domain/clock.h"
+#include "backplane/domain/error.h"
+#include "backplane/rpc/messages.h"
+
+namespace actioncluster {
+namespace {
+
+// To more nodes than these, one message on the method's channel costs less.
+constexpr size_t kMaxSingleCancels = 4;
+
+}  // namespace
+
+template <class F>
+auto Asker::Guard(F f) {
+  return [weak = weak_from_this(), f = std::move(f)](auto&&... arguments) mutable {
+    const std::shared_ptr<Asker> self = weak.lock();
+    if (self != nullptr && !self->stopped_) f(*self, std::forward<decltype(arguments)>(arguments)...);
+  };
+}
+
+Asker::Asker(Loop& loop, Bus& bus, Membership& membership, Presence& presence, const Keys& keys, LocalMethods& local,
+             RpcCounters& counters)
+    : loop_(loop),
+      bus_(bus),
+      membership_(membership),
+      presence_(presence),
+      keys_(keys),
+      local_(local),
+      counters_(counters),
+      prober_(std::make_shared<Prober>(loop, bus, pending_)) {
+  deadline_timer_.emplace(loop, [this] {
+    deadline_ = absl::InfiniteFuture();
+    ArmDeadline(pending_.Expire(MonotonicNow()));
+  });
+}
+
+void Asker::Begin(const RequestPtr& request) {
+  const IncomingCall& call = request->call;
+  ++counters_.calls;
+  pending_.Open(call.id, call.method, call.deadline, std::move(request->sinks));
+  if (call.deadline <= MonotonicNow()) {
+    pending_.Expire(MonotonicNow());
+    return;
+  }
+  ArmDeadline(call.deadline);
+  if (!membership_.Serving()) {
+    pending_.End(call.id, BackplaneUnavailable("this node is not in the cluster now"));
+    return;
+  }
+  const absl::Status size =
+      CheckMessageSize(call.method.size() + call.arguments.body.size() + call.connection_id.size());
+  if (!size.ok()) {
+    pending_.End(call.id, size);
+    return;
+  }
+  if (call.connection_id.empty()) {
+    Resolve(request, /*refreshed=*/false);
+    return;
+  }
+  using Record = absl::StatusOr<std::optional<internal::v1::ConnectionRecord>>;
+  presence_.Lookup(call.connection_id, Guard([request](Asker& self, const Record& record) {
+                     if (!record.ok()) {
+                       self.pending_.End(request->call.id, record.status());
+                       return;
+                     }
+                     if (record->has_value()) request->holder = (*record)->boot_id();
+                     self.Resolve(request, /*refreshed=*/false);
+                   }));
+}
+
+void Asker::Resolve(const RequestPtr& request, bool refreshed) {
+  const CallId id = request->call.id;
+  if (!pending_.Waits(id)) return;
+  absl::StatusOr<Addressees> addressees = FindAddressees(membership_.directory(), request->call.method, request->target,
+                                                         membership_.self(), request->holder, random_);
+  if (addressees.ok()) {
+    AskFirst(request, *std::move(addressees));
+    return;
+  }
+  if (refreshed) {
+    pending_.End(id, addressees.status());
+    return;
+  }
+  membership_.Refresh(Guard([request](Asker& self, const absl::Status& status) {
+    if (status.ok()) {
+      self.Resolve(request, /*refreshed=*/true);
+    } else {
+      self.pending_.End(request->call.id, status);
+    }
+  }));
+}
+
+void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
+  if (request->sent != nullptr) *request->sent = static_cast<int>(addressees.nodes.size());
+  request->call.caller = membership_.self();
+  const bool waits = pending_.Expect(
+      request->call.id, addressees.nodes, std::move(addressees.fallbacks), request->call.caller.boot,
+      Guard([request](Asker& self, const NodeRef& node) { self.Ask(request, {node}); }), MonotonicNow());
+  if (!waits) return;
+  prober_->Arm();
+  Ask(request, addressees.nodes);
+}
+
+void Asker::Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes) {
+  const bool notification = request->call.notification;
+  std::vector<std::string> others;
+  for (const NodeRef& node : nodes) {
+    if (node.boot != request->call.caller.boot) others.push_back(node.boot);
+  }
+  const absl::Status state = others.empty() ? absl::OkStatus() : bus_.state();
+  if (notification && !state.ok()) {
+    pending_.End(request->call.id, state);
+    return;
+  }
+  if (others.size() < nodes.size()) RunHere(request);
+  if (!state.ok()) {
+    pending_.Unsent(request->call.id, others, state);
+  } else if (!others.empty()) {
+    Send(request, others);
+  } else if (notification) {
+    loop_.Post(Guard([request](Asker& self) { self.pending_.End(request->call.id, absl::OkStatus()); }));
+  }
+}
+
+void Asker::RunHere(const RequestPtr& request) {
+  local_.Run(request->call, Guard([request](Asker& self, Outcome outcome) {
+               if (outcome.kind != Outcome::Kind::kDeclined) ++self.counters_.executed;
+               if (request->call.notification) return;
+               self.loop_.Post(self.Guard([request, outcome = std::move(outcome)](Asker& asker) mutable {
+                 asker.pending_.Accept(request->call.id, request->call.caller.boot, std::move(outcome));
+               }));
+             }));
+}
+
+void Asker::Send(const RequestPtr& request, const std::vector<std::string>& boots) {
+  internal::v1::Envelope envelope;
+  *envelope.mutable_call() = ToProto(request->call, MonotonicNow());
+  // On the method's channel a node that we do not know yet runs it too; a single node is asked on its own.
+  const std::string channel = boots.size() == 1 ? keys_.ChannelBoot(boots.front()) : ChannelOf(request->call.method);
+  bus_.Publish(channel, std::move(envelope),
+               Guard([request, boots](Asker& self, const absl::StatusOr<int64_t>& receivers) {
+                 if (receivers.ok()) {
+                   self.Sent(request, boots, *receivers);
+                   return;
+                 }
+                 const absl::Status why = absl::IsDeadlineExceeded(receivers.status())
+                                              ? BackplaneUnavailable("Redis has not said whether it sent the call")
+                                              : receivers.status();
+                 if (request->call.notification) {
+                   self.pending_.End(request->call.id, why);
+                 } else {
+                   self.pending_.Unsent(request->call.id, boots, why);
+                 }
+               }));
+}
+
+void Asker::Sent(const RequestPtr& request, const std::vector<std::string>& boots, int64_t receivers) {
+  const CallId id = request->call.id;
+  if (request->call.notification) {
+    if (receivers == 0 && *request->sent == 1) {
+      pending_.Unreachable(id, boots.front());
+    } else {
+      pending_.End(id, absl::OkStatus());
+    }
+    return;
+  }
+  if (boots.size() == 1 && receivers == 0) {
+    pending_.Unreachable(id, boots.front());
+    return;
+  }
+  const int64_t own = boots.size() > 1 && HearsItself(request->call.method) ? 1 : 0;
+  if (receivers - own >= static_cast<int64_t>(boots.size())) {
+    pending_.Delivered(id, boots);
+  } else {
+    FindWhoMissedIt(id, boots);
+  }
+}
+
+void Asker::FindWhoMissedIt(CallId id, const std::vector<std::string>& boots) {
+  using Deaf = absl::StatusOr<std::vector<std::string>>;
+  bus_.FindDeaf(boots, Guard([id, boots](Asker& self, const Deaf& deaf) {
+                  if (deaf.ok()) {
+                    for (const std::string& boot : *deaf) self.pending_.Unreachable(id, boot);
+                  }
+                  self.pending_.Doubtful(id, boots);
+                }));
+}
+
+void Asker::Cancel(CallId id) {
+  const PendingCalls::Abandoned abandoned = pending_.Cancel(id);
+  std::vector<std::string> channels;
+  for (const NodeRef& node : abandoned.nodes) {
+    if (node.boot == membership_.self().boot) {
+      local_.Cancel(node, id);
+    } else {
+      channels.push_back(keys_.ChannelBoot(node.boot));
+    }
+  }
+  if (channels.size() > kMaxSingleCancels) channels = {ChannelOf(abandoned.method)};
+  for (const std::string& channel : channels) {
+    internal::v1::Envelope envelope;
+    envelope.mutable_cancel_call()->set_call_id(id);
+    // Lost, it costs the runner the rest of its deadline.
+    bus_.Publish(channel, std::move(envelope), [](const absl::StatusOr<int64_t>&) {});
+  }
+}
+
+void Asker::Stop(const absl::Status& why) {
+  stopped_ = true;
+  deadline_timer_.reset();
+  prober_.reset();
+  pending_.EndAll(why);
+}
+
+void Asker::OnReply(const internal::v1::Envelope& envelope) {
+  if (!pending_.Accept(envelope.reply().call_id(), envelope.sender_boot(), FromProto(envelope.reply()))) {
+    ++counters_.unmatched;
+  }
+}
+
+void Asker::OnNode(const NodeEvent& event) {
+  switch (event.kind) {
+    case NodeEvent::Kind::kLeft:
+    case NodeEvent::Kind::kLost:
+      pending_.Lost(event.node.boot_id());
+      break;
+    case NodeEvent::Kind::kUpdated:
+    case NodeEvent::Kind::kDraining:
+      pending_.Withdrawn(event.node.boot_id(), [&](absl::string_view method) { return Offers(event.node, method); });
+      break;
+    case NodeEvent::Kind::kJoined:
+      break;
+  }
+}
+
+void Asker::OnServing(bool serving) {
+  if (serving) return;
+  const NodeRef former = membership_.self();
+  pending_.EndAll(BackplaneUnavailable("this node has lost its place in the cluster"));
+  local_.CallerLost(former);
+}
+
+void Asker::OnBusState(const absl::Status& state) {
+  if (!state.ok()) pending_.BusBroken(state);
+}
+
+bool Asker::HearsItself(absl::string_view method) const {
+  const internal::v1::NodeRecord* own = membership_.directory().FindBoot(membership_.self().boot);
+  return own != nullptr && Offers(*own, method);
+}
+
+std::string Asker::ChannelOf(absl::string_view method) const {
+  return IsNodeMethod(method) ? keys_.ChannelAll() : keys_.ChannelMethod(method);
+}
+
+void Asker::ArmDeadline(absl::Time when) {
+  if (when >= deadline_) return;
+  deadline_ = when;
+  deadline_timer_->Set(when);
+}
+
+}  // namespace actioncluster

@@ -1,0 +1,100 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_RPC_ASKER_H_
+#define ACTIONCLUSTER_BACKPLANE_RPC_ASKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/random/random.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "actioncluster/internal/v1/envelope.pb.h"
+#include "backplane/bus/bus.h"
+#include "backplane/domain/node_ref.h"
+#include "backplane/keys/keys.h"
+#include "backplane/membership/membership.h"
+#include "backplane/presence/presence.h"
+#include "backplane/redis/loop.h"
+#include "backplane/rpc/addressing.h"
+#include "backplane/rpc/local_methods.h"
+#include "backplane/rpc/pending_calls.h"
+#include "backplane/rpc/prober.h"
+#include "backplane/rpc/rpc.h"
+
+namespace actioncluster {
+
+// A call or a notification, from its beginning to its end.
+struct Request {
+  IncomingCall call;  // As those that run it get it; the caller is filled in when it is asked.
+  CallTarget target;
+  PendingCalls::Sinks sinks;  // Until it is begun.
+  std::string holder;         // The boot that holds the connection, when that is the target, once it is known.
+  std::shared_ptr<int> sent;  // Of a notification: to how many nodes it goes.
+};
+using RequestPtr = std::shared_ptr<Request>;
+
+// The asking half of Rpc: finds out who is to answer, asks them, and feeds PendingCalls, which decides the rest, with
+// what comes of it.
+//
+// A notification is a call that ends as soon as it is sent.
+//
+// Confined to the I/O thread. The references outlive it until Stop; after that, whatever it has handed out as callbacks
+// does nothing.
+class Asker : public std::enable_shared_from_this<Asker> {
+ public:
+  Asker(Loop& loop, Bus& bus, Membership& membership, Presence& presence, const Keys& keys, LocalMethods& local,
+        RpcCounters& counters);
+
+  void Begin(const RequestPtr& request);
+  void Cancel(CallId id);
+  // Ends every call with `why`.
+  void Stop(const absl::Status& why);
+
+  void OnReply(const internal::v1::Envelope& envelope);
+  void OnNode(const NodeEvent& event);
+  void OnServing(bool serving);
+  void OnBusState(const absl::Status& state);
+
+  // Any thread.
+  uint32_t waiting() const { return pending_.size(); }
+
+ private:
+  // A callback that runs `f(*this, arguments…)`, but nothing after Stop.
+  template <class F>
+  auto Guard(F f);
+
+  // The steps of a call. Each looks whether it still waits, or changes nothing.
+  void Resolve(const RequestPtr& request, bool refreshed);
+  void AskFirst(const RequestPtr& request, Addressees addressees);
+  void Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes);
+  void RunHere(const RequestPtr& request);
+  void Send(const RequestPtr& request, const std::vector<std::string>& boots);
+  void Sent(const RequestPtr& request, const std::vector<std::string>& boots, int64_t receivers);
+  void FindWhoMissedIt(CallId id, const std::vector<std::string>& boots);
+
+  bool HearsItself(absl::string_view method) const;
+  std::string ChannelOf(absl::string_view method) const;
+  void ArmDeadline(absl::Time when);
+
+  Loop& loop_;
+  Bus& bus_;
+  Membership& membership_;
+  Presence& presence_;
+  const Keys& keys_;
+  LocalMethods& local_;
+  RpcCounters& counters_;
+  PendingCalls pending_;
+  absl::BitGen random_;
+  bool stopped_ = false;
+  absl::Time deadline_ = absl::InfiniteFuture();  // What the timer is set to.
+  std::optional<Timer> deadline_timer_;           // Gone after Stop, as the loop may be.
+  std::shared_ptr<Prober> prober_;                // Likewise.
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_BACKPLANE_RPC_ASKER_H_
