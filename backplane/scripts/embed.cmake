@@ -1,0 +1,43 @@
+# Writes OUTPUT, a source that defines a redis::Script for each of INPUTS: kMembershipJoin for membership_join.lua.
+# A line `-- include NAME` becomes the text of that file, beside the script.
+
+function(read_script path result)
+  get_filename_component(folder ${path} DIRECTORY)
+  file(READ ${path} body)
+  while(body MATCHES "\n-- include ([a-z_]+\\.lua)\n")
+    set(line "${CMAKE_MATCH_0}")
+    file(READ ${folder}/${CMAKE_MATCH_1} part)
+    string(REPLACE "${line}" "\n${part}" body "${body}")
+  endwhile()
+  set(${result} "${body}" PARENT_SCOPE)
+endfunction()
+
+function(constant_name name result)
+  string(REPLACE "_" ";" words ${name})
+  set(constant k)
+  foreach(word ${words})
+    string(SUBSTRING ${word} 0 1 initial)
+    string(SUBSTRING ${word} 1 -1 rest)
+    string(TOUPPER ${initial} initial)
+    string(APPEND constant ${initial}${rest})
+  endforeach()
+  set(${result} ${constant} PARENT_SCOPE)
+endfunction()
+
+set(source "// Written by embed.cmake.\n")
+string(APPEND source "#include \"backplane/scripts/scripts.h\"\n\nnamespace actioncluster::scripts {\n\n")
+set(all "")
+foreach(path ${INPUTS})
+  get_filename_component(name ${path} NAME_WE)
+  constant_name(${name} constant)
+  read_script(${path} body)
+  string(SHA1 sha1 "${body}")
+  string(APPEND source
+    "constinit const redis::Script ${constant} = {\n"
+    "    \"${name}\",\n    R\"lua(${body})lua\",\n    \"${sha1}\"};\n\n")
+  list(APPEND all ${constant})
+endforeach()
+list(JOIN all ", " all)
+string(APPEND source "std::vector<redis::Script> All() { return {${all}}; }\n\n")
+string(APPEND source "}  // namespace actioncluster::scripts\n")
+file(WRITE ${OUTPUT} "${source}")
