@@ -23,9 +23,13 @@ struct NodeEvent {
   internal::v1::NodeRecord node;  // As it is now; of one that is gone, as it was last.
 };
 
-// A node's copy of the directory of live nodes and their methods: Redis's truth at some generation, kept current by the changes that the
-// others announce. A change applies only onto the generation right before it; at any gap the copy is replaced by what Redis has. So it may be late, by as
-// much as a message takes, but never wrong in another way.
+// A node's copy of the directory of live nodes and their methods: Redis's truth at some generation, kept current by the
+// changes that the others announce. A change applies only onto the generation right before it; at any gap the copy is
+// replaced by what Redis has. So it may be late, by as much as a message takes, but never wrong in another way.
+//
+// Events come in the order in which they are to be told: who is gone first, then who came, then what changed. One that
+// began to drain and changed otherwise in the same step gives two events. Records without name or boot are ignored; of
+// two with one name the later boot counts.
 //
 // Does no I/O and reads no clock. Confined to the I/O thread.
 class Directory {
@@ -33,11 +37,12 @@ class Directory {
   enum class Applied {
     kYes,
     kKnown,  // At or before our generation.
-    kGap,    // Something between is missing: read Redis and Replace.
+    kGap,    // Something between is missing, or it does not fit what we know: read Redis and Replace.
   };
 
   // The events say how the directory differs from before. A boot that is no longer there is kLost.
   std::vector<NodeEvent> Replace(int64_t generation, std::vector<internal::v1::NodeRecord> nodes);
+  // Appends what came of it to `events`; nothing unless kYes.
   Applied Apply(const internal::v1::DirectoryChange& change, std::vector<NodeEvent>* events);
 
   // -1 before the first Replace.
@@ -53,14 +58,19 @@ class Directory {
   // All, by name.
   const absl::btree_map<std::string, internal::v1::NodeRecord>& nodes() const { return nodes_; }
 
-  // Each offered method and the names of its nodes, sorted.
+  // Each offered method and the names of its nodes, sorted; without those that drain, and without names under `node.`.
   std::map<std::string, std::set<std::string>> Methods() const;
 
  private:
+  void Insert(internal::v1::NodeRecord node);
+  // Gives what was removed.
+  internal::v1::NodeRecord Remove(const std::string& name);
+  void Put(internal::v1::NodeRecord node, std::vector<NodeEvent>* events);
+
   int64_t generation_ = -1;
-  absl::btree_map<std::string, internal::v1::NodeRecord> nodes_;         // By name.
+  absl::btree_map<std::string, internal::v1::NodeRecord> nodes_;  // By name.
   absl::flat_hash_map<std::string, std::string> name_of_boot_;
-  absl::flat_hash_map<std::string, std::set<std::string>> offering_;     // Method → names.
+  absl::flat_hash_map<std::string, std::set<std::string>> offering_;  // Method → names.
 };
 
 // True for the nodes' own names: those under `node.`.

@@ -29,34 +29,49 @@ struct MembershipOptions {
   internal::v1::NodeRecord self;
 };
 
-// Makes this process a node of the cluster: claims a name, keeps the lease, announces itself, and keeps the directory of all.
+// Makes this process a node of the cluster: claims a name, keeps the lease, announces itself, and keeps the directory
+// of all.
 //
-// When the lease is lost (the process was paused, Redis was away and others reclaimed it), it stops serving, and rejoins by itself under a new boot, with
-// the same name if that is still free.
+// When the lease is lost (the process was paused, Redis was away and others reclaimed it, Redis lost its data), it
+// stops serving, and rejoins by itself under a new boot, with the same name if that is still free. A lease that only
+// may be lost (Redis does not answer, the process was paused) stops it serving too; if Redis then still has the entry,
+// it serves again under the same boot.
 //
-// Confined to the I/O thread; callbacks run on it, never inside the calls.
+// The grace: when Redis was away, others may be alive and not back yet, so for one lease nothing may be said not to
+// exist. It begins with every reconnection of `commands` after this node has joined (however short the loss: a failover
+// to a Redis that knows less looks the same), and when this node finds its own entry gone. Redis keeps a grace of its
+// own for those who join later: see part_membership.lua.
+//
+// Confined to the I/O thread; callbacks run on it, never inside the calls. It may not be destroyed in one of them.
+// Completions that wait when it is destroyed hear BACKPLANE_UNAVAILABLE, at the latest when `commands` is.
 class Membership {
  public:
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   using NodeListener = absl::AnyInvocable<void(const NodeEvent& event)>;
-  // True: this node serves as self(), newly, from now on. False: it no longer may; whatever it began must not be finished under this boot.
+  // True: this node serves as self(), newly, from now on. False: it no longer may; whatever it began must not be
+  // finished under this boot.
   using ServingListener = absl::AnyInvocable<void(bool serving)>;
 
+  // The references outlive this. Leave before destroying it, or the others take this node for lost.
   Membership(Loop& loop, redis::Client& commands, Bus& bus, const Keys& keys, MembershipOptions options);
   ~Membership();
 
-  // Joins; keeps trying while Redis is away. `done` hears OK, or why it never will: FAILED_PRECONDITION when the cluster lives with another server token.
+  // Joins; keeps trying while Redis is away. `done` hears OK, or why it never will: FAILED_PRECONDITION when the
+  // cluster lives with another server token; BACKPLANE_UNAVAILABLE when Leave came first. To be called once.
   void Join(Done done);
   // Gives name and lease back, and announces it. OK also when it was not joined.
   void Leave(Done done);
 
-  // The lease surely holds: this node may act. Asked by the clock, since a process may have been paused since the last event.
+  // The lease surely holds: this node may act. Asked by the clock, since a process may have been paused since the last
+  // event.
   bool Serving() const;
   // Its name and boot; the last ones while it does not serve.
   const NodeRef& self() const;
 
-  // What this node offers, and whether it drains: written to Redis and announced. `done` hears OK once any other node can find it there: whoever asks
-  // Redis. Several changes in one moment are one write. They outlive a rejoin.
+  // What this node offers, and whether it drains: written to Redis and announced. `done` hears OK once any other node
+  // can find it there: whoever asks Redis. Several changes in one moment are one write. They outlive a rejoin. While
+  // this node is not joined they wait for that, as long as Redis can be reached. BACKPLANE_UNAVAILABLE: Redis has not
+  // got it (or has, and the answer was lost); it is still wanted, and written when Redis is back.
   void SetMethods(std::vector<std::string> methods, Done done);
   void SetDraining(bool draining, Done done);
   // Called at each renewal.
@@ -64,10 +79,12 @@ class Membership {
 
   // The copy; may be late by as much as a message takes.
   const Directory& directory() const;
-  // Makes the copy as true as Redis is now; one round trip if nothing changed. To be called before saying that something does not exist. OK means that a "no" may be
-  // believed; BACKPLANE_UNAVAILABLE also in the grace of one lease after an outage, in which others may not have come back yet.
+  // Makes the copy as true as Redis is now; one round trip if nothing changed. To be called before saying that
+  // something does not exist. OK means that a "no" may be believed; BACKPLANE_UNAVAILABLE also in the grace of one
+  // lease after an outage, in which others may not have come back yet.
   void Refresh(Done done);
-  // What Redis has now, with stats and when each was last seen.
+  // What Redis has now, with stats and when each was last seen, sorted by name. Nodes whose leases have run out are not
+  // in it, except in Redis's grace.
   struct Snapshot {
     internal::v1::NodeRecord record;
     internal::v1::NodeStats stats;
@@ -80,7 +97,7 @@ class Membership {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace actioncluster
