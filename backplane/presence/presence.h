@@ -15,8 +15,9 @@
 
 namespace actioncluster {
 
-// Which connection lives on which node. A record names the boot that holds the connection, and is true only while that boot lives: whoever looks
-// one up checks the boot against the directory. So it need not be renewed, and dies with the boot's lease.
+// Which connection lives on which node. A record names the boot that holds the connection, and is true only while that
+// boot lives: whoever looks one up checks the boot against the directory. So it need not be renewed, and dies with the
+// boot's lease.
 //
 // Confined to the I/O thread; callbacks run on it, never inside the calls. Errors: BACKPLANE_UNAVAILABLE.
 class Presence {
@@ -28,7 +29,8 @@ class Presence {
               absl::AnyInvocable<void(absl::StatusOr<std::optional<internal::v1::ConnectionRecord>>) &&> done);
 
   // The connection lives here now, whoever held it before. Gives the claim's epoch, larger than any before it.
-  void Claim(const std::string& connection_id, const NodeRef& holder, absl::AnyInvocable<void(absl::StatusOr<int64_t>) &&> done);
+  void Claim(const std::string& connection_id, const NodeRef& holder,
+             absl::AnyInvocable<void(absl::StatusOr<int64_t>) &&> done);
 
   // Removes the record if it is still that claim; gives whether it was.
   void Release(const std::string& connection_id, const NodeRef& holder, int64_t epoch,
