@@ -31,9 +31,9 @@ class RedisClock {
 
  private:
   bool known_ = false;
-  absl::Duration offset_;       // Redis's time minus monotonic time.
-  absl::Duration half_trip_;    // The uncertainty of the kept sample when it was taken.
-  absl::Time observed_at_;      // Monotonic.
+  absl::Duration offset_;     // Redis's time minus monotonic time.
+  absl::Duration half_trip_;  // The uncertainty of the kept sample when it was taken.
+  absl::Time observed_at_;    // Monotonic.
 };
 
 }  // namespace actioncluster

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -26,10 +27,15 @@ class Command {
   static Command Call(const Script& script, const std::vector<std::string>& keys, const std::vector<std::string>& args);
 
   const std::string& wire() const { return wire_; }
+  std::string TakeWire() && { return std::move(wire_); }
+
+  // Made by Call: sent again if Redis has not got the script.
+  bool is_script() const { return is_script_; }
 
  private:
   Command() = default;
   std::string wire_;
+  bool is_script_ = false;
 };
 
 }  // namespace actioncluster::redis

@@ -14,7 +14,7 @@ struct Endpoint {
   std::string host;
   int port = 6379;
   std::string user;      // Empty: the default user.
-  std::string password;  // Empty: no AUTH.
+  std::string password;  // Empty, and no user: no AUTH.
   int database = 0;
 
   // For logs and errors: never the password.

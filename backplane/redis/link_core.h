@@ -27,7 +27,8 @@ class LinkCore {
   // Appends what is to be sent to `out`, and forgets it.
   virtual void TakeOutput(std::string* out) = 0;
 
-  // Ends what is due at `now`. `*next` becomes when it wants to be called again. Not OK: as for Feed (Redis is silent for too long).
+  // Ends what is due at `now`; with InfinitePast, which only asks, nothing is. `*next` becomes when it wants to be called again. Not OK:
+  // as for Feed (Redis is silent for too long).
   virtual absl::Status Tick(absl::Time now, absl::Time* next) = 0;
 
   // The transport is gone, or never came to be. Everything that waits for a reply ends with `why`.

@@ -18,12 +18,15 @@ namespace actioncluster {
 //
 // One turn: timers, posted tasks and socket events, then the flush hooks, so that all that was written during the turn leaves
 // in one write. Built on libuv, whose handle is for the neighbours in this folder only.
+//
+// Run blocks SIGPIPE for its thread, for good: a peer that hangs up is an error of the write, not the end of the process.
 class Loop {
  public:
   using Task = absl::AnyInvocable<void() &&>;
 
   Loop();
-  // After Run has returned, or if it was never called. Timers and links of the loop must be gone.
+  // After Run has returned, or if it was never called. Timers and links of the loop must be gone. Waits for a host name that is still
+  // being resolved.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -43,7 +46,8 @@ class Loop {
 
   // For this folder. I/O thread, or before Run.
   uv_loop_s* uv();
-  // Adds a hook that runs at the end of each turn; the returned token removes it when it is destroyed.
+  // Adds a hook that runs at the end of each turn; the returned token removes it when it is destroyed. A hook only writes: it runs
+  // nobody's callbacks, or what these write to other connections would lie until the next turn.
   class FlushHook;
   std::unique_ptr<FlushHook> AddFlushHook(absl::AnyInvocable<void()> hook);
 

@@ -1,0 +1,24 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_REDIS_LINK_OPTIONS_H_
+#define ACTIONCLUSTER_BACKPLANE_REDIS_LINK_OPTIONS_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "backplane/redis/endpoint.h"
+
+namespace actioncluster::redis {
+
+// How a connection to Redis behaves. The defaults are a node's.
+struct LinkOptions {
+  Endpoint endpoint;
+  std::string client_name;                               // CLIENT SETNAME, so no spaces; empty: none.
+  absl::Duration connect_timeout = absl::Seconds(2);     // Until the handshake is done.
+  absl::Duration command_timeout = absl::Seconds(5);     // For commands that give no deadline of their own.
+  absl::Duration stall_timeout = absl::Seconds(5);       // A connection whose oldest command waits longer is closed.
+  absl::Duration min_backoff = absl::Milliseconds(20);   // Between attempts to connect: up to this; the limit doubles,
+  absl::Duration max_backoff = absl::Milliseconds(500);  // up to that.
+};
+
+}  // namespace actioncluster::redis
+
+#endif  // ACTIONCLUSTER_BACKPLANE_REDIS_LINK_OPTIONS_H_

@@ -1,0 +1,149 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "backplane/redis/client.h"
+#include "tests/integration/redis/redis_test_base.h"
+
+namespace actioncluster::redis {
+namespace {
+
+// The hashes are those of sha1sum.
+constexpr Script kOne = {"one", "return redis.call('RPUSH', KEYS[1], ARGV[1])",
+                         "b9705020f551c492b7692cdba607bbdb64837972"};
+constexpr Script kEmpty = {"empty", "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"};
+
+class ClientFaultsTest : public testing::Test {
+ protected:
+  fakes::RedisServer server_;
+};
+
+TEST_F(ClientFaultsTest, AKilledRedisIsUnavailableAndUsedAgainSoonAfterItsStart) {
+  TestClient client(OptionsFor(server_), {kOne});
+  client.AwaitReady();
+  const Results results;
+  client.Send(Command({"BLPOP", "nothing", "0"}), results);
+  server_.Kill();
+  EXPECT_EQ(ReasonOf(results.Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_FALSE(client.AwaitLoss().ok());
+  EXPECT_EQ(ReasonOf(client.Execute(Command({"PING"})).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  server_.Start();
+  const absl::Time started = MonotonicNow();
+  client.AwaitReady();
+  EXPECT_LT(MonotonicNow() - started, absl::Seconds(2));
+  EXPECT_TRUE(client.Execute(Command::Call(kOne, {"list"}, {"a"})).ok()) << "scripts are loaded on each connection";
+}
+
+TEST_F(ClientFaultsTest, AStoppedRedisMeansDeadlinesThenANewConnection) {
+  LinkOptions options = OptionsFor(server_);
+  options.stall_timeout = absl::Milliseconds(300);
+  options.connect_timeout = absl::Milliseconds(300);
+  TestClient client(options);
+  client.AwaitReady();
+  server_.Pause();
+  const Results early;
+  const Results late;
+  client.Send(Command({"INCR", "count"}), absl::Milliseconds(30), early);
+  client.Send(Command({"INCR", "count"}), absl::Seconds(60), late);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(early.Next().status()));
+  EXPECT_EQ(late.size(), 0u);
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("no reply"));
+  EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  server_.Resume();
+  client.AwaitReady();
+  EXPECT_EQ(TextOf(client.Execute(Command({"PING"}))), "PONG");
+}
+
+TEST_F(ClientFaultsTest, ALateReplyIsNotTakenForAnother) {
+  TestClient client(OptionsFor(server_));
+  client.AwaitReady();
+  server_.Pause();
+  const Results late;
+  client.Send(Command({"ECHO", "late"}), absl::Milliseconds(30), late);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late.Next().status()));
+  const Results results;
+  client.Send(Command({"ECHO", "next"}), results);
+  server_.Resume();
+  EXPECT_EQ(TextOf(results.Next()), "next");
+  EXPECT_EQ(client.states().size(), 0u) << "the same connection";
+}
+
+TEST_F(ClientFaultsTest, ARedisThatIsStoppedWhileConnectingIsTriedAgain) {
+  server_.Pause();
+  LinkOptions options = OptionsFor(server_);
+  options.connect_timeout = absl::Milliseconds(100);
+  TestClient client(options);
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("not ready within 100ms"));
+  server_.Resume();
+  client.AwaitReady();
+}
+
+TEST_F(ClientFaultsTest, ScriptsFlushedUnderLoadAreLoadedAgainAndRunOnceInOrder) {
+  constexpr int kCalls = 20000;
+  constexpr int kFlushEvery = 2000;
+  TestClient client(OptionsFor(server_), {kEmpty, kOne});
+  client.AwaitReady();
+  const Results results;
+  for (int i = 0; i < kCalls; ++i) {
+    if (i % kFlushEvery == kFlushEvery / 2) server_.Command({"SCRIPT", "FLUSH"});
+    client.thread().loop().Post(
+        [&, i] { client.client().Execute(Command::Call(kOne, {"list"}, {absl::StrCat(i)}), results.Callback()); });
+  }
+  for (int i = 0; i < kCalls; ++i) {
+    const Result result = results.Next();
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->view().Integer().value(), i + 1) << "each ran once";
+  }
+  EXPECT_GT(server_.Command({"SCRIPT", "EXISTS", std::string(kOne.sha1)}).view()[0].Integer().value(), 0);
+}
+
+TEST_F(ClientFaultsTest, CallsPipelinedBehindAFlushRunInTheirOrder) {
+  TestClient client(OptionsFor(server_), {kOne});
+  client.AwaitReady();
+  const Results results;
+  client.thread().Run([&] {
+    client.client().Execute(Command({"SCRIPT", "FLUSH"}), results.Callback());
+    for (int i = 0; i < 100; ++i) {
+      client.client().Execute(Command::Call(kOne, {"list"}, {absl::StrCat(i)}), results.Callback());
+    }
+  });
+  EXPECT_EQ(TextOf(results.Next()), "OK");
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(results.Next().ok());
+  const Reply list = server_.Command({"LRANGE", "list", "0", "-1"});
+  ASSERT_EQ(list.view().size(), 100u);
+  for (size_t i = 0; i < 100; ++i) ASSERT_EQ(*list.view()[i].String(), absl::StrCat(i));
+}
+
+TEST_F(ClientFaultsTest, AScriptWhoseHashIsWrongIsRefusedAtOnce) {
+  TestClient client(OptionsFor(server_), {{"bad", "return 1", kOne.sha1}});
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("SCRIPT LOAD of bad"));
+}
+
+TEST_F(ClientFaultsTest, TooManyClientsIsSaid) {
+  server_.Command({"CONFIG", "SET", "maxclients", "1"});
+  TestClient client(OptionsFor(server_));
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("max number of clients"));
+  server_.Command({"CONFIG", "SET", "maxclients", "100"});
+  client.AwaitReady();
+}
+
+TEST(ClientWithoutRedisTest, NobodyListeningIsSaidForEachKindOfAddress) {
+  std::vector<Endpoint> endpoints(4);
+  endpoints[0].unix_path = "/nonexistent/redis.sock";
+  endpoints[1].host = "127.0.0.1";
+  endpoints[1].port = 1;
+  endpoints[2].host = "no-such-host.invalid";
+  endpoints[3].unix_path = "/" + std::string(200, 'x');
+  for (const Endpoint& endpoint : endpoints) {
+    LinkOptions options;
+    options.endpoint = endpoint;
+    options.connect_timeout = absl::Milliseconds(500);
+    TestClient client(options);
+    const absl::Status state = client.AwaitLoss();
+    EXPECT_EQ(ReasonOf(state), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+    EXPECT_THAT(std::string(state.message()), testing::HasSubstr(endpoint.Redacted()));
+  }
+}
+
+}  // namespace
+}  // namespace actioncluster::redis
