@@ -64,6 +64,7 @@ class SupervisorTest : public testing::Test {
     int ends[2];
     ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
     output_ = ends[0];
+    std::fflush(stdout);  // Or the child says again what waits in the buffer.
     pid_ = fork();
     ASSERT_GE(pid_, 0);
     if (pid_ == 0) {
