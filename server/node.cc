@@ -154,6 +154,8 @@ absl::Status Node::Build() {
 
   authorizer_.emplace(api_token);
   offload_.emplace();
+  // Until the node has a name, and so a log file, its log is the supervisor's standard error: people read that.
+  FLAGS_minloglevel = google::GLOG_WARNING;
   io_thread_ = std::thread([this] { loop_.Run(); });
   OnLoop([&] {
     rooms_ = std::make_unique<Rooms>(loop_, settings_, std::move(link), *std::move(sealer), std::move(self),
@@ -162,7 +164,8 @@ absl::Status Node::Build() {
                                                   .named =
                                                       [this](const NodeRef& node) {
                                                         const absl::Status named = files_->Named(node.id, node.boot);
-                                                        LOG_IF(ERROR, !named.ok()) << "pid and log files: " << named;
+                                                        FLAGS_minloglevel = google::GLOG_INFO;
+                           LOG_IF(ERROR, !named.ok()) << "pid and log files: " << named;
                                                         LOG(INFO)
                                                             << "node serves id=" << node.id << " boot=" << node.boot
                                                             << " own=" << own_address_ << " shared=" << shared_address_;

@@ -36,6 +36,12 @@ absl::StatusOr<Addressees> FindAddressees(const Directory& directory, absl::stri
   }
   std::vector<NodeRef> offering = directory.Offering(method);
   if (offering.empty()) {
+    for (const auto& [name, node] : directory.nodes()) {
+      // The method exists, and another node may soon offer it: its applications are being told to go there.
+      if (Offers(node, method)) {
+        return BackplaneUnavailable(absl::StrCat("every node that offers the method ", method, " is draining"));
+      }
+    }
     return MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat("no live node offers the method ", method));
   }
   if (std::holds_alternative<AllNodes>(target)) return Addressees{.nodes = std::move(offering), .fallbacks = {}};

@@ -77,6 +77,15 @@ TEST_F(AddressingTest, WhatIsMissingIsNamed) {
   EXPECT_EQ(ReasonOf(Find("m", OneNode{""}).status()), v1::ERROR_REASON_NODE_NOT_FOUND);
 }
 
+TEST_F(AddressingTest, MethodThatOnlyDrainingNodesOfferIsUnavailableAndNotMissing) {
+  internal::v1::NodeRecord draining = Record(kB, {"n"});
+  draining.set_draining(true);
+  directory_.Replace(2, {Record(kA, {"m"}), draining});
+  EXPECT_EQ(ReasonOf(Find("n", AllNodes{}).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(Find("n", AnyNode{}).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(Find("x", AnyNode{}).status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
+}
+
 TEST_F(AddressingTest, ConnectionIsWhereALiveBootHoldsIt) {
   EXPECT_THAT(Find("m", NodeOfConnection{"c"}, kA, kB.boot)->nodes, ElementsAre(kB));
   EXPECT_EQ(ReasonOf(Find("n", NodeOfConnection{"c"}, kA, kC.boot).status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
