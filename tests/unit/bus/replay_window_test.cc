@@ -147,6 +147,14 @@ TEST_F(ReplayWindowTest, SilentBootsAreForgottenAndCannotComeBack) {
   EXPECT_EQ(Admit(8, 100, 131, 0, "boot-3"), Rejection::kReplayed);
 }
 
+TEST_F(ReplayWindowTest, BootIsRememberedAsLongAsUncertainClocksCouldBringItsLastEnvelopeBack) {
+  EXPECT_EQ(Admit(1, 25, 10, 15), std::nullopt);
+  window_.Forget(Time(99));
+  EXPECT_EQ(Admit(1, 25, 99, 15), Rejection::kReplayed);
+  window_.Forget(Time(131));
+  EXPECT_EQ(Admit(1, 25, 131, 15), Rejection::kStale);
+}
+
 // Against the definition: whatever the traffic, the recordings, the wrong clocks and the calls of Forget, nothing is admitted twice.
 TEST_F(ReplayWindowTest, NothingIsEverAdmittedTwice) {
   struct Recorded {
