@@ -88,16 +88,17 @@ void MethodTable::Run(IncomingCall call, Done done, absl::Time now) {
     return std::move(done)(Failed(absl::InternalError("the asking node used one call id twice")));
   }
   const CallKey key = next_call_++;
-  app->in_flight.insert(key);
   app->last_picked = ++picks_;
-  by_caller_.emplace(std::pair(call.caller, call.id), key);
-  by_deadline_.emplace(call.deadline, key);
-  calls_.emplace(key, Running{.app = app_id,
-                              .caller = call.caller,
-                              .caller_id = call.id,
-                              .deadline = call.deadline,
-                              .done = std::move(done)});
-  app->stream->SendCall(absl::StrCat(key), std::move(call));
+  Running running{
+      .app = app_id, .caller = call.caller, .caller_id = call.id, .deadline = call.deadline, .done = std::move(done)};
+  if (!app->stream->SendCall(absl::StrCat(key), std::move(call))) {
+    return std::move(running.done)(Declined(MakeError(
+        v1::ERROR_REASON_LIMIT_EXCEEDED, "the application has too much to read already", {{"limit", "outbox"}})));
+  }
+  app->in_flight.insert(key);
+  by_caller_.emplace(std::pair(running.caller, running.caller_id), key);
+  by_deadline_.emplace(running.deadline, key);
+  calls_.emplace(key, std::move(running));
 }
 
 MethodTable::App* MethodTable::LeastBusy(const std::string& method, AppId* id, bool* offered) {
@@ -144,7 +145,9 @@ absl::Time MethodTable::Expire(absl::Time now) {
     if (app.last_heard + app.heartbeat_timeout <= now) silent.push_back(id);
   }
   for (const AppId id : silent) {
-    const std::shared_ptr<Application> stream = apps_.at(id).stream;
+    const auto app = apps_.find(id);
+    if (app == apps_.end()) continue;  // The end of another's call took it away.
+    const std::shared_ptr<Application> stream = app->second.stream;
     Detach(id);
     stream->Close(absl::DeadlineExceededError("no heartbeat within heartbeat_timeout"));
   }

@@ -44,8 +44,8 @@ class MethodTable {
   // Its stream is gone. Its calls end.
   void Detach(AppId id);
 
-  // Runs a call on the least busy application that offers the method. Declines if there is none (METHOD_NOT_FOUND), if all are at their limit
-  // (LIMIT_EXCEEDED), or if the node drains (BACKPLANE_UNAVAILABLE).
+  // Runs a call on the least busy application that offers the method. Declines if there is none (METHOD_NOT_FOUND), if all are at their limit or that one
+  // has too much to read (LIMIT_EXCEEDED), or if the node drains (BACKPLANE_UNAVAILABLE).
   void Run(IncomingCall call, Done done, absl::Time now);
   void Cancel(const NodeRef& caller, uint64_t id);
   void CallerLost(const NodeRef& caller);

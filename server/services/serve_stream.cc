@@ -63,11 +63,13 @@ void ServeStream::OnReadDone(bool ok) {
 }
 
 absl::Status ServeStream::Handle(const v1::ServeRequest& frame) {
+  if (!registered_ && (frame.has_reply() || frame.has_heartbeat())) {
+    return absl::FailedPreconditionError("the first frame must be register");
+  }
   switch (frame.frame_case()) {
     case v1::ServeRequest::kRegister:
       return HandleRegister(frame.register_());
     case v1::ServeRequest::kReply:
-      if (!registered_) return absl::FailedPreconditionError("the first frame must be register");
       return HandleReply(frame.reply());
     case v1::ServeRequest::kHeartbeat:
       OnLoop([this](MethodHost::AppId id) { host_.Heard(id); });
@@ -145,9 +147,9 @@ void ServeStream::OnLoop(absl::AnyInvocable<void(MethodHost::AppId) &&> task) {
   });
 }
 
-void ServeStream::SendCall(const std::string& call_id, IncomingCall call) {
+bool ServeStream::SendCall(const std::string& call_id, IncomingCall call) {
   const size_t bytes = call.arguments.body.size();
-  Push(bytes, [self = shared_from_this(), call_id, call = std::move(call)]() mutable {
+  return outbox_.Push(bytes, [self = shared_from_this(), call_id, call = std::move(call)]() mutable {
     v1::ServeResponse response;
     v1::ServeResponse::Call* frame = response.mutable_call();
     frame->set_call_id(call_id);

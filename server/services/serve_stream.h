@@ -35,7 +35,7 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
                                                                              const absl::Status& admitted);
 
   // Application; on the I/O thread.
-  void SendCall(const std::string& call_id, IncomingCall call) override;
+  bool SendCall(const std::string& call_id, IncomingCall call) override;
   void SendCancel(const std::string& call_id) override;
   void SendDraining(const std::vector<std::string>& alternatives) override;
   void Close(const absl::Status& why) override { End(why, /*flush=*/true); }
