@@ -25,6 +25,11 @@ MethodHost::AppId MethodHost::Attach(std::shared_ptr<Application> application) {
 void MethodHost::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
                           absl::Duration heartbeat_timeout, absl::AnyInvocable<void(absl::Status) &&> registered) {
   table_.Register(id, methods, max_in_flight, heartbeat_timeout);
+  // What it no longer offers will never be confirmed, and its earlier registrations must not wait for that.
+  for (Registration& earlier : registrations_) {
+    if (earlier.app != id) continue;
+    std::erase_if(earlier.unconfirmed, [&methods](const std::string& method) { return !methods.contains(method); });
+  }
   ArmTimer(table_.next_due());
   ListenToNew();
   Registration registration{.app = id, .unconfirmed = {}, .registered = std::move(registered)};
