@@ -91,17 +91,19 @@ void ClusterService::DrainOther(UnaryCall* call, const std::string& node_id, abs
                                 v1::DrainResponse* response) {
   google::protobuf::ListValue arguments;
   arguments.add_values()->set_number_value(absl::ToDoubleSeconds(timeout));
-  rooms_.rpc.Call({.method = "node.drain",
-                   .arguments = {.kind = Content::Kind::kJson, .body = arguments.SerializeAsString()},
-                   .target = OneNode{node_id},
-                   .deadline = MonotonicNow() + timeout + kAnswerTime},
-                  [call, response](absl::StatusOr<CallResult> result) {
-                    google::protobuf::Value running;
-                    if (result.ok() && running.ParseFromString(result->result.body)) {
-                      response->set_calls_running(static_cast<uint32_t>(running.number_value()));
-                    }
-                    call->Finish(result.status());
-                  });
+  const CallId id = rooms_.rpc.Call({.method = "node.drain",
+                                     .arguments = {.kind = Content::Kind::kJson, .body = arguments.SerializeAsString()},
+                                     .target = OneNode{node_id},
+                                     .deadline = MonotonicNow() + timeout + kAnswerTime},
+                                    [call, response](absl::StatusOr<CallResult> result) {
+                                      google::protobuf::Value running;
+                                      if (result.ok() && running.ParseFromString(result->result.body)) {
+                                        response->set_calls_running(static_cast<uint32_t>(running.number_value()));
+                                      }
+                                      call->Finish(result.status());
+                                    });
+  // Or a client that has given up would hold up the stop of this node.
+  call->OnCancelled([this, id] { rooms_.rpc.Cancel(id); });
 }
 
 }  // namespace actioncluster
