@@ -68,7 +68,8 @@ grpc::ServerWriteReactor<v1::WatchNodesResponse>* NodeStream::Start(Loop& loop, 
 }
 
 void NodeStream::Send(const NodeEvent& event) {
-  const bool sent = outbox_.Push(0, [self = shared_from_this(), event] {
+  const size_t bytes = event.node.ByteSizeLong();  // A node may offer methods by the thousand.
+  const bool sent = outbox_.Push(bytes, [self = shared_from_this(), event] {
     v1::WatchNodesResponse response;
     response.set_event(ToProto(event.kind));
     *response.mutable_node() = NodeToProto(event.node);
