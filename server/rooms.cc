@@ -9,7 +9,7 @@ namespace actioncluster {
 
 Rooms::Rooms(Loop& loop, const Settings& settings, redis::LinkOptions link, Sealer sealer, MembershipOptions self,
              Hooks node_hooks)
-    : keys(settings.cluster_namespace),
+    : keys(settings.cluster_namespace, link.endpoint.database),
       commands(loop, link, scripts::All()),
       bus(loop, commands, link, keys, std::move(sealer)),
       membership(loop, commands, bus, keys, std::move(self)),
