@@ -5,15 +5,15 @@
 
 namespace actioncluster {
 
-// The machine's monotonic clock. It never goes back, goes on while the process is stopped, and its origin means nothing: compare it
-// only with itself. All deadlines and timers inside a node are in this time. Any thread.
+// The machine's monotonic clock. It never goes back, goes on while the process is stopped, and its origin means
+// nothing: compare it only with itself. All deadlines and timers inside a node are in this time. Any thread.
 absl::Time MonotonicNow();
 
 // What this node knows of Redis's clock, which is the cluster's clock: the wall clocks of nodes decide nothing.
 //
-// Fed with the answers to TIME; keeps the most certain one, and lets its certainty decay with time, since clocks drift apart. A sample
-// that contradicts what was known (another Redis after a failover, a stepped clock) replaces it at once.
-// Does no I/O and reads no clock. Confined to the I/O thread.
+// Fed with the answers to TIME; keeps the most certain one, and lets its certainty decay with time, since clocks drift
+// apart. A sample that contradicts what was known (another Redis after a failover, a stepped clock) replaces it at
+// once. Does no I/O and reads no clock. Confined to the I/O thread.
 class RedisClock {
  public:
   // TIME was sent at `sent`, its reply came at `received` (both monotonic), and it said `redis`.

@@ -5,8 +5,9 @@
 
 namespace actioncluster::redis {
 
-// How long to wait before the next attempt to connect: anything up to a limit that doubles with each attempt, so that many nodes that lost
-// the same Redis do not come back in one moment. Draws no random numbers itself. Confined to one thread.
+// How long to wait before the next attempt to connect: anything up to a limit that doubles with each attempt, so that
+// many nodes that lost the same Redis do not come back in one moment. Draws no random numbers itself. Confined to one
+// thread.
 class Backoff {
  public:
   Backoff(absl::Duration min, absl::Duration max) : min_(min), max_(max), limit_(min) {}

@@ -19,15 +19,16 @@ namespace actioncluster::redis {
 // The connection for commands: pipelined, any number in flight, one write a loop turn, reconnecting for ever.
 //
 // Every command ends exactly once: with Redis's reply, or with a status:
-//   UNAVAILABLE (BACKPLANE_UNAVAILABLE)  there is no connection now, or it was lost before the reply: the command may have run;
+//   UNAVAILABLE (BACKPLANE_UNAVAILABLE)  there is no connection now, or it was lost before the reply: it may have run;
 //   DEADLINE_EXCEEDED                    no reply by the deadline: the command may have run;
-//   others                               Redis's error reply, see error_reply.h: LOADING, READONLY, OOM and the like are
-//                                        BACKPLANE_UNAVAILABLE too, NOPERM and NOAUTH PERMISSION_DENIED, the rest INTERNAL.
-// Nothing is sent twice, but scripts that Redis says it has not got (NOSCRIPT: nothing ran): these are loaded and called again, in
-// order, and commands that come meanwhile wait for it. Commands that were under way behind such a script have run before it.
+//   others                               an error reply, see error_reply.h: LOADING, READONLY, OOM and the like are
+//                                        BACKPLANE_UNAVAILABLE too, NOPERM and NOAUTH PERMISSION_DENIED, others INTERNAL.
+// Nothing is sent twice, but scripts that Redis says it has not got (NOSCRIPT: nothing ran): these are loaded and
+// called again, in order, and commands that come meanwhile wait for it. Commands that were under way behind such a
+// script have run before it.
 //
-// Confined to the I/O thread. Completions run on it, never inside Execute; they may call Execute, but not destroy the client. All that
-// are pending end, as UNAVAILABLE, inside the client's destructor.
+// Confined to the I/O thread. Completions run on it, never inside Execute; they may call Execute, but not destroy the
+// client. All that are pending end, as UNAVAILABLE, inside the client's destructor.
 class Client {
  public:
   using Completion = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;

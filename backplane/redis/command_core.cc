@@ -22,30 +22,31 @@ CommandCore::CommandCore(const LinkOptions& options, const std::vector<Script>& 
 void CommandCore::Execute(Command command, absl::Time deadline, absl::Time now, Completion done) {
   CHECK(ready_);
   next_deadline_ = std::min(next_deadline_, deadline);
-  Pending pending{.done = std::move(done), .deadline = deadline, .sent_at = now, .script_wire = {}};
-  const bool is_script = command.is_script();
-  std::string wire = std::move(command).TakeWire();
+  Pending pending;
+  pending.done = std::move(done);
+  pending.deadline = deadline;
+  pending.is_script = command.is_script();
+  pending.wire = std::move(command).TakeWire();
   if (reloading_) {
-    if (is_script) pending.script_wire = std::exchange(wire, std::string());
-    held_.push_back({std::move(pending), std::move(wire)});
-  } else if (is_script) {
-    out_.append(wire);
-    pending.script_wire = std::move(wire);
-    in_flight_.push_back(std::move(pending));
+    held_.push_back(std::move(pending));
   } else {
-    Send(std::move(pending), wire, now);
+    Send(std::move(pending), now);
   }
 }
 
-void CommandCore::Send(Pending pending, absl::string_view wire, absl::Time now) {
-  out_.append(wire.data(), wire.size());
+void CommandCore::Send(Pending pending, absl::Time now) {
+  out_.append(pending.wire);
+  if (!pending.is_script) pending.wire = std::string();
   pending.sent_at = now;
   in_flight_.push_back(std::move(pending));
 }
 
 void CommandCore::AwaitHandshake(size_t replies, absl::Time now) {
   for (size_t i = 0; i < replies; ++i) {
-    in_flight_.push_back(Pending{.done = nullptr, .sent_at = now, .script_wire = {}, .is_handshake = true});
+    Pending step;
+    step.sent_at = now;
+    step.is_handshake = true;
+    in_flight_.push_back(std::move(step));
   }
 }
 
@@ -87,7 +88,7 @@ absl::Status CommandCore::Handle(Reply reply, absl::Time now) {
 }
 
 bool CommandCore::HoldForReload(Pending& pending, absl::Time now) {
-  if (pending.script_wire.empty() || pending.loads == kMaxLoads) return false;
+  if (!pending.is_script || pending.loads == kMaxLoads) return false;
   if (!reloading_) {
     const size_t replies = handshake_.LoadScripts(&out_);
     if (replies == 0) return false;
@@ -102,17 +103,9 @@ bool CommandCore::HoldForReload(Pending& pending, absl::Time now) {
 void CommandCore::SendHeld(absl::Time now) {
   ready_ = true;
   reloading_ = false;
-  for (Pending& pending : resend_) {
-    out_.append(pending.script_wire);
-    pending.sent_at = now;
-    in_flight_.push_back(std::move(pending));
-  }
+  for (Pending& pending : resend_) Send(std::move(pending), now);
   resend_.clear();
-  for (Held& held : held_) {
-    out_.append(held.wire.empty() ? held.pending.script_wire : held.wire);
-    held.pending.sent_at = now;
-    in_flight_.push_back(std::move(held.pending));
-  }
+  for (Pending& pending : held_) Send(std::move(pending), now);
   held_.clear();
 }
 
@@ -151,9 +144,9 @@ void CommandCore::Expire(absl::Time now) {
   };
   for (Pending& pending : in_flight_) expire(pending);
   // These have no place in the line to keep.
-  resend_.erase(std::remove_if(resend_.begin(), resend_.end(), expire), resend_.end());
-  held_.erase(std::remove_if(held_.begin(), held_.end(), [&](Held& held) { return expire(held.pending); }),
-              held_.end());
+  for (std::deque<Pending>* unsent : {&resend_, &held_}) {
+    unsent->erase(std::remove_if(unsent->begin(), unsent->end(), expire), unsent->end());
+  }
   for (Completion& done : expired) std::move(done)(absl::DeadlineExceededError("Redis did not reply in time"));
 }
 
@@ -163,12 +156,9 @@ void CommandCore::Closed(const absl::Status& why) {
   out_.clear();
   next_deadline_ = absl::InfiniteFuture();
   std::vector<Completion> ended;
-  for (Pending& pending : in_flight_) ended.push_back(std::move(pending.done));
-  for (Pending& pending : resend_) ended.push_back(std::move(pending.done));
-  for (Held& held : held_) ended.push_back(std::move(held.pending.done));
-  in_flight_.clear();
-  resend_.clear();
-  held_.clear();
+  for (std::deque<Pending>* line : {&in_flight_, &resend_, &held_}) {
+    for (Pending& pending : std::exchange(*line, {})) ended.push_back(std::move(pending.done));
+  }
   for (Completion& done : ended) {
     if (done) std::move(done)(why);
   }

@@ -18,11 +18,13 @@
 
 namespace actioncluster::redis {
 
-// Pipelines commands over one connection and matches the replies, which come in the same order. See Client for how commands end.
+// Pipelines commands over one connection and matches the replies, which come in the same order. See Client for how
+// commands end.
 //
-// A command that is past its deadline ends, but keeps its place in the line, so that its late reply is dropped and not taken for the next one's.
-// When Redis has lost its scripts (NOSCRIPT), they are loaded again at once, behind what is under way; commands that come now are held; when the
-// loading is done, the scripts that did not run are sent again in their order, then what was held.
+// A command that is past its deadline ends, but keeps its place in the line, so that its late reply is dropped and not
+// taken for the next one's. When Redis has lost its scripts (NOSCRIPT), they are loaded again at once, behind what is
+// under way; commands that come now are held; when the loading is done, the scripts that did not run are sent again in
+// their order, then what was held.
 //
 // Completions run inside Feed, Tick and Closed, and may call Execute. Confined to the I/O thread.
 class CommandCore final : public LinkCore {
@@ -47,12 +49,13 @@ class CommandCore final : public LinkCore {
     Completion done;  // Null: a step of the handshake, or nobody waits any more.
     absl::Time deadline = absl::InfiniteFuture();
     absl::Time sent_at;
-    std::string script_wire;  // Of a script's call: to send it again.
-    int loads = 0;            // How often the scripts were loaded again for it.
+    std::string wire;  // Until it is sent; of a script's call, to send it again, until the reply.
+    bool is_script = false;
     bool is_handshake = false;
+    int loads = 0;  // How often the scripts were loaded again for it.
   };
 
-  void Send(Pending pending, absl::string_view wire, absl::Time now);
+  void Send(Pending pending, absl::Time now);
   void AwaitHandshake(size_t replies, absl::Time now);
   absl::Status Handle(Reply reply, absl::Time now);
   bool HoldForReload(Pending& pending, absl::Time now);
@@ -68,11 +71,7 @@ class CommandCore final : public LinkCore {
 
   bool reloading_ = false;
   std::deque<Pending> resend_;
-  struct Held {
-    Pending pending;
-    std::string wire;  // Empty: it is a script's call, in `pending`.
-  };
-  std::deque<Held> held_;
+  std::deque<Pending> held_;
 
   // No command is due before; it may be earlier than the first that is.
   absl::Time next_deadline_ = absl::InfiniteFuture();

@@ -23,8 +23,9 @@ struct Endpoint {
   bool IsLocal() const;
 };
 
-// `redis://[[user][:password]@]host[:port][/db]` (percent-encoding undone, IPv6 in brackets) or `unix:///path[?db=N]` with the same user
-// part (`unix://user:password@/path`). Anything else is INVALID_ARGUMENT, in a message that says what is wrong and shows no password.
+// `redis://[[user][:password]@]host[:port][/db]` (percent-encoding undone, IPv6 in brackets) or `unix:///path[?db=N]`
+// with the same user part (`unix://user:password@/path`). Anything else is INVALID_ARGUMENT, in a message that says
+// what is wrong and shows no password.
 absl::StatusOr<Endpoint> ParseEndpoint(absl::string_view url);
 
 }  // namespace actioncluster::redis

@@ -10,7 +10,8 @@ namespace actioncluster::redis {
 absl::string_view ErrorCode(absl::string_view error);
 
 // What an error reply means to whoever sent the command:
-//   BACKPLANE_UNAVAILABLE  Redis cannot do it now: LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS, BUSY, OOM, MISCONF;
+//   BACKPLANE_UNAVAILABLE  Redis cannot do it now: LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS, BUSY,
+//                          OOM, MISCONF;
 //   PERMISSION_DENIED      NOPERM, NOAUTH, WRONGPASS;
 //   INTERNAL               all others: we sent what Redis does not take.
 absl::Status ErrorReplyStatus(absl::string_view error);

@@ -14,8 +14,9 @@
 
 namespace actioncluster::redis {
 
-// What is said first on every connection: AUTH, SELECT, CLIENT SETNAME, PING (a Redis that is loading refuses it), and SCRIPT LOAD of each
-// script that is not empty. All leaves at once; each reply is checked. Does no I/O; confined to the I/O thread.
+// What is said first on every connection: AUTH, SELECT, CLIENT SETNAME, PING (a Redis that is loading refuses it), and
+// SCRIPT LOAD of each script that is not empty. All leaves at once; each reply is checked. Does no I/O; confined to the
+// I/O thread.
 class Handshake {
  public:
   Handshake(const LinkOptions& options, const std::vector<Script>& scripts);

@@ -15,7 +15,6 @@ namespace actioncluster::redis {
 namespace {
 
 constexpr size_t kReadSize = 64 * 1024;
-constexpr size_t kMaxUnwritten = size_t{256} << 20;
 constexpr size_t kMaxKeptBuffer = size_t{1} << 20;
 
 }  // namespace
@@ -199,7 +198,7 @@ void Link::Flush() {
 }
 
 absl::Status Link::WriteOutput() {
-  if (stream_->unwritten + output_.size() > kMaxUnwritten)
+  if (stream_->unwritten + output_.size() > options_.max_unwritten)
     return absl::UnavailableError("Redis does not read what it is sent");
   uv_buf_t buf = uv_buf_init(output_.data(), static_cast<unsigned>(output_.size()));
   int written = uv_try_write(&stream_->stream, &buf, 1);

@@ -19,13 +19,16 @@ struct sockaddr;
 
 namespace actioncluster::redis {
 
-// Drives a LinkCore over a socket: connects, for ever, with backoff; feeds it what comes, and sends what it says, in one write a
-// loop turn. A connection is given up when it is not ready within connect_timeout, when the core says so, or when Redis does not read what we send.
+// Drives a LinkCore over a socket: connects, for ever, with backoff; feeds it what comes, and sends what it says, in
+// one write a loop turn. A connection is given up when it is not ready within connect_timeout, when the core says so,
+// or when Redis does not read what we send.
 //
-// Confined to the I/O thread. The core and the listener are called from the loop only, never inside these functions; neither may destroy the link.
+// Confined to the I/O thread. The core and the listener are called from the loop only, never inside these functions;
+// neither may destroy the link.
 class Link {
  public:
-  // OK: the core is ready. Otherwise BACKPLANE_UNAVAILABLE, and why; after each change. A loss is heard before the core hears of it.
+  // OK: the core is ready. Otherwise BACKPLANE_UNAVAILABLE, and why; after each change. A loss is heard before the core
+  // hears of it.
   using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
 
   // Begins to connect at the loop's next turn. The loop and the core outlive the link.

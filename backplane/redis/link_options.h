@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_BACKPLANE_REDIS_LINK_OPTIONS_H_
 #define ACTIONCLUSTER_BACKPLANE_REDIS_LINK_OPTIONS_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/time/time.h"
@@ -17,6 +18,7 @@ struct LinkOptions {
   absl::Duration stall_timeout = absl::Seconds(5);       // A connection whose oldest command waits longer is closed.
   absl::Duration min_backoff = absl::Milliseconds(20);   // Between attempts to connect: up to this; the limit doubles,
   absl::Duration max_backoff = absl::Milliseconds(500);  // up to that.
+  size_t max_unwritten = size_t{256} << 20;  // Bytes that Redis does not read, before the connection is closed.
 };
 
 }  // namespace actioncluster::redis

@@ -14,7 +14,8 @@
 namespace actioncluster {
 namespace {
 
-// A write to a connection that the peer has closed shall fail with EPIPE, not end the process: libuv writes without MSG_NOSIGNAL.
+// A write to a connection that the peer has closed shall fail with EPIPE, not end the process: libuv writes without
+// MSG_NOSIGNAL.
 void BlockSigpipe() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -165,7 +166,8 @@ Timer::~Timer() {
 
 void Timer::Set(absl::Time when) {
   if (when == absl::InfiniteFuture()) return Cancel();
-  // libuv counts from the start of the turn, in whole milliseconds. Never 0: a callback that sets itself anew would never end the turn.
+  // libuv counts from the start of the turn, in whole milliseconds. Never 0: a callback that sets itself anew would
+  // never end the turn.
   const absl::Duration from_turn =
       when - MonotonicNow() + absl::Nanoseconds(uv_hrtime()) - absl::Milliseconds(uv_now(impl_->uv.loop));
   const int64_t milliseconds =

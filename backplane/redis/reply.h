@@ -13,8 +13,9 @@ struct redisReply;
 
 namespace actioncluster::redis {
 
-// A look at a reply of Redis's, or at an element of one. Valid as long as the Reply that owns it. Reading the wrong type is no crash:
-// it gives an INTERNAL status that says what came instead, as a Redis that is not what it seems is ordinary input.
+// A look at a reply of Redis's, or at an element of one. Valid as long as the Reply that owns it. Reading the wrong
+// type is no crash: it gives an INTERNAL status that says what came instead, as a Redis that is not what it seems is
+// ordinary input.
 class ReplyView {
  public:
   explicit ReplyView(const redisReply* reply) : reply_(reply) {}

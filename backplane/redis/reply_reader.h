@@ -13,7 +13,8 @@ struct redisReader;
 
 namespace actioncluster::redis {
 
-// Cuts the bytes of a connection into replies. Bytes may be split anywhere. One reader for one connection; confined to one thread.
+// Cuts the bytes of a connection into replies. Bytes may be split anywhere. One reader for one connection; confined to
+// one thread.
 class ReplyReader {
  public:
   ReplyReader();
@@ -21,8 +22,8 @@ class ReplyReader {
   // Takes bytes in. Before the next bytes, Next must have said that there is no further reply.
   void Feed(absl::string_view bytes);
 
-  // The next whole reply; none: more bytes are needed. INTERNAL: this is not Redis's protocol, or beyond what Redis ever sends; so from
-  // then on.
+  // The next whole reply; none: more bytes are needed. INTERNAL: this is not Redis's protocol, or beyond what Redis
+  // ever sends; so from then on.
   absl::StatusOr<std::optional<Reply>> Next();
 
  private:

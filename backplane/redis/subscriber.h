@@ -14,8 +14,8 @@ namespace actioncluster::redis {
 
 // The connection for subscriptions: keeps a set of channels subscribed, over every loss of the connection.
 //
-// A loss is a gap: what was published meanwhile is gone. The state listener hears of it first; when the connection is back and every
-// channel is confirmed again, it hears OK.
+// A loss is a gap: what was published meanwhile is gone. The state listener hears of it first; when the connection is
+// back and every channel is confirmed again, it hears OK.
 //
 // Confined to the I/O thread; callbacks run on it, never inside the calls.
 class Subscriber {
@@ -27,9 +27,9 @@ class Subscriber {
   Subscriber(Loop& loop, LinkOptions options, MessageHandler on_message);
   ~Subscriber();
 
-  // Keeps the channel subscribed from now on. `confirmed` runs once, when Redis has confirmed it (the first time, if the connection
-  // must come back first); it is dropped unrun if the channel is given up before that, or the subscriber destroyed. Subscribing twice is one
-  // subscription with two callbacks.
+  // Keeps the channel subscribed from now on. `confirmed` runs once, when Redis has confirmed it (the first time, if
+  // the connection must come back first); it is dropped unrun if the channel is given up before that, or the subscriber
+  // destroyed. Subscribing twice is one subscription with two callbacks. `confirmed` may be null.
   void Subscribe(absl::string_view channel, Confirmed confirmed);
   // Gives the channel up. Messages that are under way may still come.
   void Unsubscribe(absl::string_view channel);

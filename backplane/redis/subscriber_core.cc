@@ -14,13 +14,13 @@ SubscriberCore::SubscriberCore(const LinkOptions& options, MessageHandler on_mes
 void SubscriberCore::Subscribe(absl::string_view name, absl::Time now, Confirmed confirmed) {
   const auto [it, is_new] = wanted_.try_emplace(std::string(name));
   Channel& channel = it->second;
-  channel.waiting.push_back(std::move(confirmed));
+  if (confirmed) channel.waiting.push_back(std::move(confirmed));
   if (is_new && open_) {
     out_.append(Command({"SUBSCRIBE", name}).wire());
     channel.subscription = ++last_subscription_;
     Await({Awaited::Kind::kSubscribe, now, std::string(name), channel.subscription});
   }
-  if (channel.confirmed) {
+  if (channel.confirmed && !channel.waiting.empty()) {
     late_.push_back(it->first);
     late_since_ = std::min(late_since_, now);
   }
@@ -71,8 +71,9 @@ absl::Status SubscriberCore::Feed(absl::string_view bytes, absl::Time now) {
 absl::Status SubscriberCore::Handle(ReplyView reply) {
   if (!awaited_.empty() && awaited_.front().kind == Awaited::Kind::kHandshake) {
     awaited_.pop_front();
+    if (absl::Status status = handshake_.Accept(reply); !status.ok()) return status;
     --opening_;
-    return handshake_.Accept(reply);
+    return absl::OkStatus();
   }
   if (reply.is_error()) return BackplaneUnavailable(absl::StrCat("a subscription was refused: ", reply.error()));
   const absl::StatusOr<absl::string_view> type = reply.is_array() ? reply[0].String() : reply.String();
@@ -112,8 +113,21 @@ void SubscriberCore::Confirm(const Awaited& awaited) {
   const auto it = wanted_.find(awaited.channel);
   if (it == wanted_.end() || it->second.subscription != awaited.subscription) return;
   it->second.confirmed = true;
-  std::vector<Confirmed> waiting = std::exchange(it->second.waiting, {});
-  for (Confirmed& confirmed : waiting) std::move(confirmed)();
+  RunWaiting(awaited.channel);
+}
+
+void SubscriberCore::RunWaiting(const std::string& name) {
+  const auto count = [&] {
+    const auto it = wanted_.find(name);
+    return it != wanted_.end() && it->second.confirmed ? it->second.waiting.size() : 0;
+  };
+  // One that subscribes again must not keep us here.
+  for (size_t left = count(); left > 0 && count() > 0; --left) {
+    std::deque<Confirmed>& waiting = wanted_.find(name)->second.waiting;
+    Confirmed confirmed = std::move(waiting.front());
+    waiting.pop_front();
+    std::move(confirmed)();
+  }
 }
 
 void SubscriberCore::TakeOutput(std::string* out) {
@@ -122,7 +136,10 @@ void SubscriberCore::TakeOutput(std::string* out) {
 }
 
 absl::Status SubscriberCore::Tick(absl::Time now, absl::Time* next) {
-  if (now >= late_since_) RunLate();
+  if (now >= late_since_) {
+    late_since_ = absl::InfiniteFuture();
+    for (const std::string& name : std::exchange(late_, {})) RunWaiting(name);
+  }
   *next = late_since_;
   if (!open_) return absl::OkStatus();
   if (awaited_.empty() && now >= last_heard_ + stall_timeout_ / 2) {
@@ -137,17 +154,6 @@ absl::Status SubscriberCore::Tick(absl::Time now, absl::Time* next) {
   *next = std::min(*next, stalled);
   if (now < stalled) return absl::OkStatus();
   return BackplaneUnavailable(absl::StrCat("no reply for ", absl::FormatDuration(stall_timeout_)));
-}
-
-void SubscriberCore::RunLate() {
-  late_since_ = absl::InfiniteFuture();
-  for (const std::string& name : std::exchange(late_, {})) {
-    const auto it = wanted_.find(name);
-    // Given up, or lost: then the next confirmation runs them.
-    if (it == wanted_.end() || !it->second.confirmed) continue;
-    std::vector<Confirmed> waiting = std::exchange(it->second.waiting, {});
-    for (Confirmed& confirmed : waiting) std::move(confirmed)();
-  }
 }
 
 void SubscriberCore::Closed(const absl::Status&) {

@@ -21,9 +21,9 @@ namespace actioncluster::redis {
 
 // Keeps a set of channels subscribed on one connection. See Subscriber.
 //
-// Each connection begins with one SUBSCRIBE of all wanted channels; ready once each is confirmed. Confirmations come in the order of the
-// commands, and are matched to them: one that was meant for an earlier, withdrawn subscription confirms nothing. A connection without traffic
-// is probed with PING.
+// Each connection begins with one SUBSCRIBE of all wanted channels; ready once each is confirmed. Confirmations come in
+// the order of the commands, and are matched to them: one that was meant for an earlier, withdrawn subscription
+// confirms nothing. A connection without traffic is probed with PING.
 //
 // Callbacks run inside Feed and Tick, and may call Subscribe and Unsubscribe. Confined to the I/O thread.
 class SubscriberCore final : public LinkCore {
@@ -46,7 +46,7 @@ class SubscriberCore final : public LinkCore {
 
  private:
   struct Channel {
-    std::vector<Confirmed> waiting;
+    std::deque<Confirmed> waiting;
     uint64_t subscription = 0;  // Which SUBSCRIBE of this connection asked for it last.
     bool confirmed = false;
   };
@@ -65,7 +65,8 @@ class SubscriberCore final : public LinkCore {
   // Takes the front of the line, if that is what the reply answers.
   absl::Status Answered(Awaited::Kind kind, absl::string_view channel);
   void Confirm(const Awaited& awaited);
-  void RunLate();
+  // Runs the callbacks of a confirmed channel, as long as it stays that.
+  void RunWaiting(const std::string& name);
 
   const absl::Duration stall_timeout_;
   Handshake handshake_;

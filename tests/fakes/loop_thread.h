@@ -10,7 +10,8 @@
 
 namespace actioncluster::fakes {
 
-// A node's I/O thread for tests: runs a loop until it is destroyed. What lives on the loop must be gone by then; destroy it with Run.
+// A node's I/O thread for tests: runs a loop until it is destroyed. What lives on the loop must be gone by then;
+// destroy it with Run.
 class LoopThread {
  public:
   LoopThread();

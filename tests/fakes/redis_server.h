@@ -14,8 +14,9 @@ struct redisContext;
 
 namespace actioncluster::fakes {
 
-// A real redis-server of the test's own, on a unix socket in a fresh directory, without persistence. Starts in the constructor, ready when that
-// returns; killed in the destructor, or when the thread that made it ends. Fails the program if it does not start. One thread at a time.
+// A real redis-server of the test's own, on a unix socket in a fresh directory, without persistence. Starts in the
+// constructor, ready when that returns; killed in the destructor, or when the thread that made it ends. Fails the
+// program if it does not start. One thread at a time.
 class RedisServer {
  public:
   struct Options {
@@ -48,7 +49,8 @@ class RedisServer {
   void Pause();
   void Resume();
 
-  // Executes a command on a connection of its own and waits; an error reply is a reply. Fails the program if there is no reply. Not while paused.
+  // Executes a command on a connection of its own and waits; an error reply is a reply. Fails the program if there is
+  // no reply. Not while paused.
   redis::Reply Command(const std::vector<std::string>& args);
 
  private:

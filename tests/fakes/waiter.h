@@ -14,7 +14,8 @@ namespace actioncluster::fakes {
 // No test waits longer for an event: generous, as the machine may be busy.
 inline constexpr absl::Duration kPatience = absl::Seconds(20);
 
-// Awaits results that come on other threads. Copies share the same results, so that a callback may outlive the test that waits.
+// Awaits results that come on other threads. Copies share the same results, so that a callback may outlive the test
+// that waits.
 //
 //   Waiter<absl::StatusOr<Reply>> waiter;
 //   client.Execute(command, waiter.Callback());

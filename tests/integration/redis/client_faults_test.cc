@@ -119,6 +119,39 @@ TEST_F(ClientFaultsTest, AScriptWhoseHashIsWrongIsRefusedAtOnce) {
   EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("SCRIPT LOAD of bad"));
 }
 
+TEST_F(ClientFaultsTest, ARedisThatDoesNotReadIsLeftBeforeItFillsTheMemory) {
+  LinkOptions options = OptionsFor(server_);
+  options.max_unwritten = size_t{4} << 20;
+  TestClient client(options);
+  client.AwaitReady();
+  server_.Pause();
+  const Results results;
+  const std::string value(1 << 20, 'x');
+  for (int i = 0; i < 8; ++i) client.Send(Command({"SET", "key", value}), results);
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("does not read"));
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(ReasonOf(results.Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  }
+  server_.Resume();
+  client.AwaitReady();
+}
+
+TEST_F(ClientFaultsTest, AKilledConnectionIsNoticedWhenItIsWrittenTo) {
+  TestClient client(OptionsFor(server_));
+  client.AwaitReady();
+  const Results results;
+  for (int round = 0; round < 20; ++round) {
+    server_.Command({"CLIENT", "KILL", "SKIPME", "yes"});
+    // Each ends, with or without having run: whether the loss is seen by reading or by writing.
+    client.thread().Run([&] {
+      for (int i = 0; i < 100; ++i) client.client().Execute(Command({"PING"}), results.Callback());
+    });
+    for (int i = 0; i < 100; ++i) (void)results.Next();
+    EXPECT_FALSE(client.AwaitLoss().ok());
+    client.AwaitReady();
+  }
+}
+
 TEST_F(ClientFaultsTest, TooManyClientsIsSaid) {
   server_.Command({"CONFIG", "SET", "maxclients", "1"});
   TestClient client(OptionsFor(server_));
