@@ -1,0 +1,82 @@
+#include "tests/integration/server/local_node.h"
+
+#include <grpcpp/create_channel.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+
+namespace actioncluster {
+namespace {
+
+std::string NewAddress() {
+  static std::atomic<int> number = 0;
+  return absl::StrCat("unix:/tmp/actioncluster-test-", getpid(), "-", ++number, ".sock");
+}
+
+}  // namespace
+
+LocalNode::LocalNode(const redis::Endpoint& endpoint) {
+  const Settings settings;
+  redis::LinkOptions link;
+  link.endpoint = endpoint;
+  absl::StatusOr<Sealer> sealer = Sealer::Create("a server token of tests", settings.cluster_namespace);
+  CHECK(sealer.ok()) << sealer.status();
+  const std::string address = NewAddress();
+  MembershipOptions self;
+  self.self.add_addresses(address);
+  const fakes::Waiter<absl::Status> joined;
+  io_.Run([&] {
+    rooms_ = std::make_unique<Rooms>(
+        io_.loop(), settings, std::move(link), *std::move(sealer), std::move(self),
+        Rooms::Hooks{
+            .shutdown = [this] { shutdowns_.Add(true); }, .on_serving = [](bool) {}, .named = [](const NodeRef&) {}});
+    rooms_->membership.Join(joined.Callback());
+  });
+  const absl::Status status = joined.Next();
+  CHECK(status.ok()) << status;
+  id_ = io_.Run([this] { return rooms_->membership.self().id; });
+  offload_.emplace();
+  rpc_service_.emplace(RpcService::Rooms{.loop = io_.loop(),
+                                         .rpc = rooms_->rpc,
+                                         .membership = rooms_->membership,
+                                         .host = rooms_->host,
+                                         .authorizer = authorizer_,
+                                         .offload = *offload_},
+                       settings.rpc_timeout);
+  cluster_service_.emplace(ClusterService::Rooms{.loop = io_.loop(),
+                                                 .membership = rooms_->membership,
+                                                 .rpc = rooms_->rpc,
+                                                 .drain = rooms_->drain,
+                                                 .watchers = rooms_->watchers,
+                                                 .authorizer = authorizer_,
+                                                 .offload = *offload_});
+  absl::StatusOr<std::unique_ptr<PublicServer>> server =
+      PublicServer::Start(address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_});
+  CHECK(server.ok()) << server.status();
+  server_ = *std::move(server);
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(16 << 20);
+  const auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  rpc_stub_ = v1::RpcService::NewStub(channel);
+  cluster_stub_ = v1::ClusterService::NewStub(channel);
+}
+
+LocalNode::~LocalNode() {
+  const fakes::Waiter<absl::Status> left;
+  io_.Run([&] {
+    rooms_->host.CloseAll(absl::UnavailableError("the test ends"));
+    rooms_->watchers.CloseAll(absl::UnavailableError("the test ends"));
+    rooms_->membership.Leave(left.Callback());
+  });
+  const absl::Status status = left.Next();
+  LOG_IF(ERROR, !status.ok()) << status;
+  server_.reset();
+  offload_.reset();
+  io_.Run([this] { rooms_.reset(); });
+}
+
+}  // namespace actioncluster

@@ -1,0 +1,58 @@
+#ifndef ACTIONCLUSTER_TESTS_INTEGRATION_SERVER_LOCAL_NODE_H_
+#define ACTIONCLUSTER_TESTS_INTEGRATION_SERVER_LOCAL_NODE_H_
+
+#include <grpcpp/channel.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/rpc.grpc.pb.h"
+#include "backplane/redis/endpoint.h"
+#include "server/grpc/authorizer.h"
+#include "server/grpc/offload.h"
+#include "server/grpc/public_server.h"
+#include "server/rooms.h"
+#include "server/services/cluster_service.h"
+#include "server/services/rpc_service.h"
+#include "tests/fakes/loop_thread.h"
+#include "tests/fakes/waiter.h"
+
+namespace actioncluster {
+
+// A whole node inside the test's process: rooms on a loop of their own, services on a unix socket. It has joined when the constructor returns, and leaves in
+// the destructor. One thread.
+class LocalNode {
+ public:
+  explicit LocalNode(const redis::Endpoint& endpoint);
+  ~LocalNode();
+  LocalNode(const LocalNode&) = delete;
+  LocalNode& operator=(const LocalNode&) = delete;
+
+  const std::string& id() const { return id_; }
+  v1::RpcService::Stub& rpc() { return *rpc_stub_; }
+  v1::ClusterService::Stub& cluster() { return *cluster_stub_; }
+  // Its atomics, and what runs on the loop by io().
+  Rooms& rooms() { return *rooms_; }
+  fakes::LoopThread& io() { return io_; }
+  // `node.shutdown` was called.
+  const fakes::Waiter<bool>& shutdowns() const { return shutdowns_; }
+
+ private:
+  fakes::LoopThread io_;
+  fakes::Waiter<bool> shutdowns_;
+  std::unique_ptr<Rooms> rooms_;  // Made and destroyed on the loop.
+  std::string id_;
+  const Authorizer authorizer_{""};
+  std::optional<Offload> offload_;
+  std::optional<RpcService> rpc_service_;
+  std::optional<ClusterService> cluster_service_;
+  std::unique_ptr<PublicServer> server_;
+  std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
+  std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_TESTS_INTEGRATION_SERVER_LOCAL_NODE_H_

@@ -1,0 +1,260 @@
+// The services of whole nodes inside this process: what is hard to bring about from outside.
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "actioncluster/v1/errors.pb.h"
+#include "backplane/keys/keys.h"
+#include "gmock/gmock.h"
+#include "google/rpc/error_info.pb.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "tests/fakes/redis_server.h"
+#include "tests/integration/server/local_node.h"
+
+namespace actioncluster {
+namespace {
+
+using ::testing::StartsWith;
+
+google::rpc::ErrorInfo InfoOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  google::rpc::ErrorInfo info;
+  if (details.ParseFromString(status.error_details()) && details.details_size() > 0) details.details(0).UnpackTo(&info);
+  return info;
+}
+
+// An application's stream, read and written by the test itself.
+class Serving {
+ public:
+  explicit Serving(LocalNode& node) : stream_(node.rpc().Serve(&context_)) {}
+  ~Serving() {
+    context_.TryCancel();
+    if (!finished_) End();
+  }
+
+  void Register(const std::set<std::string>& methods, uint32_t max_in_flight = 64) {
+    v1::ServeRequest frame;
+    frame.mutable_register_()->set_max_in_flight(max_in_flight);
+    for (const std::string& method : methods) frame.mutable_register_()->add_methods(method);
+    stream_->Write(frame);
+  }
+  void Heartbeat() {
+    v1::ServeRequest frame;
+    frame.mutable_heartbeat();
+    stream_->Write(frame);
+  }
+  void Reply(v1::ServeRequest::Reply reply) {
+    v1::ServeRequest frame;
+    *frame.mutable_reply() = std::move(reply);
+    stream_->Write(frame);
+  }
+  // The next frame; one that is not set when the stream has ended.
+  v1::ServeResponse Read() {
+    v1::ServeResponse frame;
+    return stream_->Read(&frame) ? frame : v1::ServeResponse();
+  }
+  grpc::Status End() {
+    finished_ = true;
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ServeRequest, v1::ServeResponse>> stream_;
+  bool finished_ = false;
+};
+
+class ServicesTest : public ::testing::Test {
+ protected:
+  struct Answer {
+    grpc::Status status;
+    v1::CallResponse response;
+  };
+
+  Answer Call(v1::CallRequest request) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + fakes::kPatience));
+    request.mutable_timeout()->set_seconds(15);
+    Answer answer;
+    answer.status = node_.rpc().Call(&context, request, &answer.response);
+    return answer;
+  }
+  Answer Call(const std::string& method, const std::vector<std::string>& texts = {}) {
+    v1::CallRequest request;
+    request.set_method(method);
+    request.set_node_id(node_.id());
+    for (const std::string& text : texts) request.mutable_args()->add_values()->set_string_value(text);
+    return Call(std::move(request));
+  }
+
+  fakes::RedisServer redis_;
+  LocalNode node_{redis_.endpoint()};
+};
+
+TEST_F(ServicesTest, TheLargestErrorOfAHandlerReachesAClientWithDefaultLimits) {
+  Serving application(node_);
+  application.Register({"m"});
+  ASSERT_TRUE(application.Read().has_registered());
+  std::thread answering([&] {
+    v1::ServeRequest::Reply reply;
+    reply.set_call_id(application.Read().call().call_id());
+    reply.mutable_error()->set_code(grpc::StatusCode::DATA_LOSS);
+    for (int i = 0; i < 2700; ++i) reply.mutable_error()->mutable_message()->append("€");
+    for (char key = 'a'; key < 'a' + 16; ++key) {
+      (*reply.mutable_error()->mutable_metadata())[std::string(1, key)] = std::string(250, 'v');
+    }
+    application.Reply(std::move(reply));
+  });
+  const Answer answer = Call("m");
+  answering.join();
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::DATA_LOSS) << answer.status.error_message();
+  EXPECT_THAT(answer.status.error_message(), StartsWith("€€€"));
+  EXPECT_EQ(InfoOf(answer.status).reason(), "HANDLER_FAILED");
+  EXPECT_EQ(InfoOf(answer.status).metadata().at("p"), std::string(250, 'v'));
+  EXPECT_EQ(InfoOf(answer.status).metadata().at("node_id"), node_.id());
+}
+
+TEST_F(ServicesTest, EveryRegisterIsAnsweredAlsoOneThatTheNextOvertakes) {
+  Serving application(node_);
+  constexpr int kRegisters = 20;
+  for (int i = 0; i < kRegisters; ++i) application.Register({absl::StrCat("m-", i)});
+  for (int i = 0; i < kRegisters; ++i) ASSERT_TRUE(application.Read().has_registered()) << i;
+  std::thread answering([&] {
+    v1::ServeRequest::Reply reply;
+    reply.set_call_id(application.Read().call().call_id());
+    application.Reply(std::move(reply));
+  });
+  EXPECT_TRUE(Call(absl::StrCat("m-", kRegisters - 1)).status.ok());
+  answering.join();
+  EXPECT_EQ(InfoOf(Call("m-0").status).reason(), "METHOD_NOT_FOUND");
+}
+
+TEST_F(ServicesTest, TheFirstFrameMustBeRegister) {
+  Serving application(node_);
+  application.Heartbeat();
+  EXPECT_EQ(application.Read().frame_case(), v1::ServeResponse::FRAME_NOT_SET);
+  EXPECT_EQ(application.End().error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+// Together they are four times what may wait to be read.
+TEST_F(ServicesTest, LargeCallsAtOnceAreRunOrDeclinedAndTheApplicationStays) {
+  Serving application(node_);
+  application.Register({"m"});
+  ASSERT_TRUE(application.Read().has_registered());
+  constexpr int kCalls = 16;
+  fakes::Waiter<Answer> answers;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCalls; ++i) {
+    callers.emplace_back([&] {
+      v1::CallRequest request;
+      request.set_method("m");
+      request.set_data(std::string(4 << 20, 'x'));
+      answers.Add(Call(std::move(request)));
+    });
+  }
+  // What is not declined while nothing is read is run when it is.
+  const Answer declined = answers.Next();
+  EXPECT_EQ(InfoOf(declined.status).reason(), "LIMIT_EXCEEDED") << declined.status.error_message();
+  EXPECT_EQ(InfoOf(declined.status).metadata().at("limit"), "outbox");
+  std::thread serving([&] {
+    while (true) {
+      const v1::ServeResponse frame = application.Read();
+      if (!frame.has_call()) return;
+      v1::ServeRequest::Reply reply;
+      reply.set_call_id(frame.call().call_id());
+      reply.set_data(frame.call().data().substr(0, 4));
+      application.Reply(std::move(reply));
+    }
+  });
+  int ran = 0;
+  for (int i = 1; i < kCalls; ++i) {
+    const Answer answer = answers.Next();
+    if (answer.status.ok()) {
+      EXPECT_EQ(answer.response.data(), "xxxx");
+      ++ran;
+    } else {
+      EXPECT_EQ(InfoOf(answer.status).reason(), "LIMIT_EXCEEDED") << answer.status.error_message();
+    }
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_GE(ran, 4);
+  EXPECT_TRUE(Call("m").status.ok());
+  node_.io().Run([this] { node_.rooms().host.CloseAll(absl::AbortedError("enough")); });
+  serving.join();
+}
+
+TEST_F(ServicesTest, NodeMethodsAnswerAndOthersUnderTheirNameAreNotFound) {
+  const Answer ping = Call("node.ping");
+  ASSERT_TRUE(ping.status.ok()) << ping.status.error_message();
+  EXPECT_EQ(ping.response.result().struct_value().fields().at("node_id").string_value(), node_.id());
+  const Answer info = Call("node.info");
+  ASSERT_TRUE(info.status.ok());
+  EXPECT_EQ(info.response.result().struct_value().fields().at("id").string_value(), node_.id());
+  EXPECT_TRUE(info.response.result().struct_value().fields().at("counts").has_struct_value());
+  EXPECT_TRUE(Call("node.log", {"one\ntwo"}).response.result().bool_value());
+  EXPECT_EQ(Call("node.log").status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  for (const char* method : {"node.", "node.drain", "node.exit", "node.ping2"}) {
+    EXPECT_EQ(InfoOf(Call(method).status).reason(), "METHOD_NOT_FOUND") << method;
+  }
+}
+
+TEST_F(ServicesTest, ShutdownIsAnsweredAndThenBegins) {
+  EXPECT_TRUE(Call("node.shutdown").response.result().bool_value());
+  EXPECT_TRUE(node_.shutdowns().Next());
+}
+
+TEST_F(ServicesTest, AClientThatGivesUpOnTheDrainOfAnotherNodeLeavesNothingBehind) {
+  LocalNode other(redis_.endpoint());
+  Serving application(other);
+  application.Register({"m"});
+  ASSERT_TRUE(application.Read().has_registered());
+  // A call runs there, so that the drain does not end by itself.
+  v1::CallRequest request;
+  request.set_method("m");
+  request.set_node_id(other.id());
+  std::thread running([&] { Call(request); });
+  const std::string call_id = application.Read().call().call_id();
+
+  grpc::ClientContext context;
+  v1::DrainRequest drain;
+  drain.set_node_id(other.id());
+  drain.mutable_timeout()->set_seconds(3600);
+  v1::DrainResponse response;
+  fakes::Waiter<grpc::Status> drained;
+  node_.cluster().async()->Drain(&context, &drain, &response, drained.Callback());
+  EXPECT_TRUE(application.Read().has_draining());
+  EXPECT_EQ(node_.rooms().rpc.waiting(), 2u);
+  context.TryCancel();
+  EXPECT_EQ(drained.Next().error_code(), grpc::StatusCode::CANCELLED);
+  v1::ServeRequest::Reply reply;
+  reply.set_call_id(call_id);
+  application.Reply(std::move(reply));
+  running.join();
+  // The client hears of its own cancellation before the node does.
+  const absl::Time limit = absl::Now() + fakes::kPatience;
+  while (node_.rooms().rpc.waiting() > 0 && absl::Now() < limit) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(node_.rooms().rpc.waiting(), 0u);
+}
+
+TEST_F(ServicesTest, ClustersOnTwoDatabasesOfOneRedisDoNotHearEachOther) {
+  redis::Endpoint second = redis_.endpoint();
+  second.database = 1;
+  const LocalNode other(second);
+  EXPECT_EQ(other.id(), node_.id());
+  for (const int database : {0, 1}) {
+    const std::string channel = Keys("actioncluster", database).ChannelAll();
+    const redis::Reply subscribers = redis_.Command({"PUBSUB", "NUMSUB", channel});
+    EXPECT_EQ(*subscribers.view()[1].Integer(), 1) << channel;
+  }
+}
+
+}  // namespace
+}  // namespace actioncluster
