@@ -6,9 +6,9 @@
 
 namespace actioncluster {
 
-DirectoryReader::DirectoryReader(MembershipStore& store, Directory& directory,
+DirectoryReader::DirectoryReader(MembershipSource& source, Directory& directory,
                                  absl::AnyInvocable<void(const std::vector<NodeEvent>& events)> on_read)
-    : store_(store), directory_(directory), on_read_(std::move(on_read)) {}
+    : source_(source), directory_(directory), on_read_(std::move(on_read)) {}
 
 DirectoryReader::~DirectoryReader() {
   const absl::Status stopping = BackplaneUnavailable("this node is stopping");
@@ -31,12 +31,12 @@ void DirectoryReader::Start() {
   current_ = std::exchange(next_, Batch());
   if (current_.read) return SendRead();
   asked_at_ = directory_.generation();
-  store_.ReadState([weak = weak_from_this()](absl::StatusOr<MembershipStore::State> state) {
+  source_.ReadState([weak = weak_from_this()](absl::StatusOr<MembershipSource::State> state) {
     if (const auto self = weak.lock()) self->OnState(state);
   });
 }
 
-void DirectoryReader::OnState(const absl::StatusOr<MembershipStore::State>& state) {
+void DirectoryReader::OnState(const absl::StatusOr<MembershipSource::State>& state) {
   if (!state.ok()) return Finish(state.status());
   grace_until_ = state->grace_until;
   if (state->generation == directory_.generation() || Overtaken(state->generation)) return Finish(absl::OkStatus());
@@ -45,17 +45,17 @@ void DirectoryReader::OnState(const absl::StatusOr<MembershipStore::State>& stat
 
 void DirectoryReader::SendRead() {
   asked_at_ = directory_.generation();
-  store_.Read([weak = weak_from_this()](absl::StatusOr<MembershipStore::Contents> contents) {
+  source_.Read([weak = weak_from_this()](absl::StatusOr<MembershipSource::Contents> contents) {
     if (const auto self = weak.lock()) self->OnContents(std::move(contents));
   });
 }
 
-void DirectoryReader::OnContents(absl::StatusOr<MembershipStore::Contents> contents) {
+void DirectoryReader::OnContents(absl::StatusOr<MembershipSource::Contents> contents) {
   if (!contents.ok()) return Finish(contents.status());
   grace_until_ = contents->state.grace_until;
   if (!Overtaken(contents->state.generation)) {
     std::vector<internal::v1::NodeRecord> records;
-    for (MembershipStore::Node& node : contents->nodes) records.push_back(std::move(node.record));
+    for (MembershipSource::Node& node : contents->nodes) records.push_back(std::move(node.record));
     on_read_(directory_.Replace(contents->state.generation, std::move(records)));
   }
   Finish(absl::OkStatus());

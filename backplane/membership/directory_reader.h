@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "backplane/membership/directory.h"
-#include "backplane/membership/membership_store.h"
+#include "backplane/membership/membership_source.h"
 
 namespace actioncluster {
 
@@ -28,7 +28,7 @@ class DirectoryReader : public std::enable_shared_from_this<DirectoryReader> {
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
 
   // `on_read` hears the events of each Replace, before those that asked for it. The references outlive this.
-  DirectoryReader(MembershipStore& store, Directory& directory,
+  DirectoryReader(MembershipSource& source, Directory& directory,
                   absl::AnyInvocable<void(const std::vector<NodeEvent>& events)> on_read);
   // Those that wait hear BACKPLANE_UNAVAILABLE.
   ~DirectoryReader();
@@ -50,12 +50,12 @@ class DirectoryReader : public std::enable_shared_from_this<DirectoryReader> {
   void Add(bool read, Done done);
   void Start();
   void SendRead();
-  void OnState(const absl::StatusOr<MembershipStore::State>& state);
-  void OnContents(absl::StatusOr<MembershipStore::Contents> contents);
+  void OnState(const absl::StatusOr<MembershipSource::State>& state);
+  void OnContents(absl::StatusOr<MembershipSource::Contents> contents);
   bool Overtaken(int64_t generation) const;
   void Finish(const absl::Status& status);
 
-  MembershipStore& store_;
+  MembershipSource& source_;
   Directory& directory_;
   absl::AnyInvocable<void(const std::vector<NodeEvent>& events)> on_read_;
   absl::Time grace_until_ = absl::InfinitePast();

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "actioncluster/internal/v1/records.pb.h"
 #include "backplane/keys/keys.h"
+#include "backplane/membership/membership_source.h"
 #include "backplane/redis/client.h"
 
 namespace actioncluster {
@@ -19,11 +19,8 @@ namespace actioncluster {
 //
 // Confined to the I/O thread; completions run on it, never inside the calls, and also when the store is gone. Errors
 // are those of redis::Client, and INTERNAL for a reply that makes no sense. Records that do not parse are left out.
-class MembershipStore {
+class MembershipStore : public MembershipSource {
  public:
-  template <class T>
-  using Completion = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
-
   MembershipStore(redis::Client& commands, const Keys& keys, absl::Duration lease);
 
   // A boot that ended.
@@ -62,25 +59,8 @@ class MembershipStore {
   // Nothing: the boot has no entry any more.
   void Leave(const std::string& boot, Completion<std::optional<Departed>> done);
 
-  // Times are Redis's.
-  struct State {
-    int64_t generation = 0;                         // 0: Redis knows of no membership.
-    absl::Time grace_until = absl::InfinitePast();  // Nobody is reclaimed before.
-  };
-  // A native command: for asking whether anything changed.
-  void ReadState(Completion<State> done);
-
-  struct Node {
-    internal::v1::NodeRecord record;
-    internal::v1::NodeStats stats;
-    absl::Time lease_ends;
-  };
-  struct Contents {
-    State state;
-    absl::Time now;
-    std::vector<Node> nodes;  // Also those whose leases have run out, until they are reclaimed.
-  };
-  void Read(Completion<Contents> done);
+  void ReadState(Completion<State> done) override;
+  void Read(Completion<Contents> done) override;
 
  private:
   redis::Client& commands_;

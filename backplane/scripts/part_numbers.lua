@@ -3,7 +3,8 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
--- In full: Lua's own conversion rounds after 14 digits. Exact up to 2^53, and no more than that, whatever stands in Redis.
+-- In full: Lua's own conversion rounds after 14 digits. Exact up to 2^53, and never more than that, whatever stands in
+-- Redis.
 local function int(number)
   return string.format('%.0f', math.max(-2 ^ 53, math.min(number, 2 ^ 53)))
 end
