@@ -42,7 +42,11 @@ std::vector<NodeEvent> Directory::Replace(int64_t generation, std::vector<NodeRe
     const auto found = wanted.find(name);
     if (found == wanted.end() || found->second.boot_id() != node.boot_id()) gone.push_back(name);
   }
-  for (const std::string& name : gone) events.push_back({NodeEvent::Kind::kLost, Remove(name)});
+  for (const std::string& name : gone) {
+    const bool left = left_ahead_.contains(nodes_.at(name).boot_id());
+    events.push_back({left ? NodeEvent::Kind::kLeft : NodeEvent::Kind::kLost, Remove(name)});
+  }
+  left_ahead_.clear();
   for (auto& [name, node] : wanted) Put(std::move(node), &events);
   return events;
 }
@@ -50,7 +54,12 @@ std::vector<NodeEvent> Directory::Replace(int64_t generation, std::vector<NodeRe
 Directory::Applied Directory::Apply(const DirectoryChange& change, std::vector<NodeEvent>* events) {
   if (generation_ < 0) return Applied::kGap;
   if (change.generation() <= generation_) return Applied::kKnown;
-  if (change.generation() - 1 != generation_) return Applied::kGap;
+  if (change.generation() - 1 != generation_) {
+    if (change.kind() == DirectoryChange::KIND_LEFT && FindBoot(change.node().boot_id()) != nullptr) {
+      left_ahead_.insert(change.node().boot_id());
+    }
+    return Applied::kGap;
+  }
 
   const NodeRecord& node = change.node();
   switch (change.kind()) {

@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "actioncluster/internal/v1/envelope.pb.h"
 #include "actioncluster/internal/v1/records.pb.h"
@@ -40,7 +41,8 @@ class Directory {
     kGap,    // Something between is missing, or it does not fit what we know: read Redis and Replace.
   };
 
-  // The events say how the directory differs from before. A boot that is no longer there is kLost.
+  // The events say how the directory differs from before. A boot that is no longer there is kLost,
+  // unless it has said that it leaves.
   std::vector<NodeEvent> Replace(int64_t generation, std::vector<internal::v1::NodeRecord> nodes);
   // Appends what came of it to `events`; nothing unless kYes.
   Applied Apply(const internal::v1::DirectoryChange& change, std::vector<NodeEvent>* events);
@@ -71,6 +73,8 @@ class Directory {
   absl::btree_map<std::string, internal::v1::NodeRecord> nodes_;  // By name.
   absl::flat_hash_map<std::string, std::string> name_of_boot_;
   absl::flat_hash_map<std::string, std::set<std::string>> offering_;  // Method → names.
+  // Boots that said that they leave, in a change behind a gap: nodes that stop together overtake one another.
+  absl::flat_hash_set<std::string> left_ahead_;
 };
 
 // True for the nodes' own names: those under `node.`.

@@ -202,6 +202,15 @@ TEST_F(DirectoryTest, ReplacingTellsExactlyTheDifference) {
   EXPECT_THAT(Offering("n"), ElementsAre("d/4"));
 }
 
+TEST_F(DirectoryTest, OneThatLeftBehindAGapHasLeftAndIsNotLost) {
+  directory_.Replace(5, {Node("node-1", "boot-1"), Node("node-2", "boot-2"), Node("node-3", "boot-3")});
+  std::vector<NodeEvent> events;
+  EXPECT_EQ(directory_.Apply(Change(DirectoryChange::KIND_LEFT, 7, Node("node-3", "boot-3")), &events), Applied::kGap);
+  EXPECT_THAT(events, IsEmpty());
+  EXPECT_THAT(Told(directory_.Replace(7, {Node("node-1", "boot-1")})),
+              ElementsAre("lost node-2/boot-2", "left node-3/boot-3"));
+}
+
 TEST_F(DirectoryTest, ReplacingMayGoBackWhenRedisHasLostSomething) {
   Replace(9, {Node("a", "1")});
   EXPECT_THAT(Replace(3, {Node("b", "2")}), ElementsAre("lost a/1", "joined b/2"));
