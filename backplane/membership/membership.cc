@@ -179,6 +179,8 @@ void Membership::List(absl::AnyInvocable<void(absl::StatusOr<std::vector<Snapsho
   });
 }
 
+absl::Status Membership::Verdict() const { return impl_->Verdict(); }
+
 void Membership::OnNode(NodeListener listener) { impl_->node_listeners.push_back(std::move(listener)); }
 
 void Membership::OnServing(ServingListener listener) { impl_->serving_listeners.push_back(std::move(listener)); }

@@ -225,8 +225,14 @@ void Asker::OnReply(const internal::v1::Envelope& envelope) {
 
 void Asker::OnNode(const NodeEvent& event) {
   switch (event.kind) {
-    case NodeEvent::Kind::kLeft:
     case NodeEvent::Kind::kLost:
+      // A Redis that comes back empty knows nobody. Those who run our calls are then well, and will rejoin.
+      if (const absl::Status verdict = membership_.Verdict(); !verdict.ok()) {
+        pending_.Forgotten(event.node.boot_id(), verdict);
+        break;
+      }
+      [[fallthrough]];
+    case NodeEvent::Kind::kLeft:
       pending_.Lost(event.node.boot_id());
       break;
     case NodeEvent::Kind::kUpdated:

@@ -109,6 +109,12 @@ void PendingCalls::Lost(absl::string_view boot) {
   }
 }
 
+void PendingCalls::Forgotten(absl::string_view boot, const absl::Status& why) {
+  for (const CallPtr& call : All()) {
+    if (Share* share = FindOpen(*call, boot)) EndShare(call, *share, Verdict::kMayHaveRun, why);
+  }
+}
+
 void PendingCalls::Withdrawn(absl::string_view boot, absl::FunctionRef<bool(absl::string_view)> offers) {
   for (const CallPtr& call : All()) {
     Share* share = FindOpen(*call, boot);

@@ -77,6 +77,8 @@ class PendingCalls {
 
   // The boot is gone: all its shares end. It may have run them.
   void Lost(absl::string_view boot);
+  // The boot is no longer known, which is no proof that it is gone: all its shares end with `why`. It may have run them.
+  void Forgotten(absl::string_view boot, const absl::Status& why);
   // The boot offers only what `offers` says: its shares of other methods end, unless they were delivered: then it will
   // answer.
   void Withdrawn(absl::string_view boot, absl::FunctionRef<bool(absl::string_view method)> offers);

@@ -85,6 +85,17 @@ TEST_F(PendingCallsTest, FirstResultEndsTheCallWithTheNodeThatGaveIt) {
   EXPECT_EQ(ends_.at(1)->result.body, "b");
 }
 
+TEST_F(PendingCallsTest, NodeThatIsForgottenEndsItsSharesWithWhyAndAsksNoFallback) {
+  OpenFirst(1, {kA}, {kB});
+  OpenEvery(2, {kA, kC});
+  calls_.Forgotten(kA.boot, BackplaneUnavailable("Redis was away"));
+  EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(MetadataOf(End(1)).at("node_id"), kA.id);
+  EXPECT_THAT(asked_, IsEmpty());
+  EXPECT_THAT(shares_, ElementsAre("node-a: Redis was away"));
+  EXPECT_FALSE(Ended(2));
+}
+
 TEST_F(PendingCallsTest, HandlersErrorEndsTheCallAndNamesItsNode) {
   OpenFirst(1, {kA, kB});
   EXPECT_TRUE(calls_.Accept(1, kA.boot, Error(MakeError(v1::ERROR_REASON_HANDLER_FAILED, "no"))));
