@@ -82,6 +82,7 @@ class Node {
  private:
   absl::Status Build();
   absl::Status Serve();
+  void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void Stop();
 
   // Runs `work` on the I/O thread and waits for it.
@@ -165,7 +166,7 @@ absl::Status Node::Build() {
                                                       [this](const NodeRef& node) {
                                                         const absl::Status named = files_->Named(node.id, node.boot);
                                                         FLAGS_minloglevel = google::GLOG_INFO;
-                           LOG_IF(ERROR, !named.ok()) << "pid and log files: " << named;
+                                                        LOG_IF(ERROR, !named.ok()) << "pid and log files: " << named;
                                                         LOG(INFO)
                                                             << "node serves id=" << node.id << " boot=" << node.boot
                                                             << " own=" << own_address_ << " shared=" << shared_address_;
@@ -222,8 +223,12 @@ absl::Status Node::Serve() {
   return absl::OkStatus();
 }
 
-void Node::Stop() {
-  alarm(static_cast<unsigned>(absl::ToInt64Seconds(settings_.drain_timeout + kStopLimit)));
+void Node::Drain() {
+  {
+    absl::MutexLock lock(&mutex_);
+    // Who has not joined has nothing to finish, and nobody to tell.
+    if (!joined_.has_value() || !joined_->ok()) return;
+  }
   absl::Notification drained;
   loop_.Post([&] {
     rooms_->drain.Begin(settings_.drain_timeout, [&drained](uint32_t running) {
@@ -232,6 +237,11 @@ void Node::Stop() {
     });
   });
   drained.WaitForNotification();
+}
+
+void Node::Stop() {
+  alarm(static_cast<unsigned>(absl::ToInt64Seconds(settings_.drain_timeout + kStopLimit)));
+  Drain();
   absl::Notification left;
   loop_.Post([&] {
     rooms_->host.CloseAll(BackplaneUnavailable("this node is stopping"));
