@@ -182,6 +182,27 @@ TEST_F(BusTest, SubscriberThatDeliversNothingIsConnectedAnew) {
   EXPECT_FALSE(node->state().ok());
 }
 
+// Redis passes what is published on to its replicas: a subscriber of a replica is well until the replica is cut off, and then confirms
+// all channels and gives nothing back.
+TEST_F(BusTest, SubscriptionThatIsConfirmedAndSilentIsNotOkUntilACanaryIsBack) {
+  fakes::RedisServer source({.tcp = true, .password = {}, .args = {"--repl-diskless-sync-delay", "0"}}), replica;
+  const auto follow = [&] { replica.Command({"REPLICAOF", "127.0.0.1", absl::StrCat(source.port())}); };
+  follow();
+  BusNode::Options options;
+  options.endpoint = source.endpoint();
+  options.subscriber = replica.endpoint();
+  options.bus.canary_timeout = fakes::kPatience;
+  BusNode node(options);
+  node.BeginWell("a");
+  replica.Command({"REPLICAOF", "NO", "ONE"});
+  replica.Command({"CLIENT", "KILL", "TYPE", "pubsub"});
+  node.AwaitState(false);
+  node.Listen(keys_.ChannelMethod("m"));  // The connection is back, and everything before this is confirmed.
+  EXPECT_FALSE(node.state().ok());
+  follow();
+  node.AwaitState(true);
+}
+
 TEST_F(BusTest, RedisThatHangsIsNotOkUntilItAnswersAgain) {
   const auto a = StartNode("a"), b = StartNode("b");
   redis_.Pause();
