@@ -36,8 +36,8 @@ TEST_F(ClientFaultsTest, AKilledRedisIsUnavailableAndUsedAgainSoonAfterItsStart)
 
 TEST_F(ClientFaultsTest, AStoppedRedisMeansDeadlinesThenANewConnection) {
   LinkOptions options = OptionsFor(server_);
-  options.stall_timeout = absl::Milliseconds(300);
-  options.connect_timeout = absl::Milliseconds(300);
+  options.stall_timeout = absl::Milliseconds(500);
+  options.connect_timeout = absl::Milliseconds(500);
   TestClient client(options);
   client.AwaitReady();
   server_.Pause();
@@ -46,7 +46,6 @@ TEST_F(ClientFaultsTest, AStoppedRedisMeansDeadlinesThenANewConnection) {
   client.Send(Command({"INCR", "count"}), absl::Milliseconds(30), early);
   client.Send(Command({"INCR", "count"}), absl::Seconds(60), late);
   EXPECT_TRUE(absl::IsDeadlineExceeded(early.Next().status()));
-  EXPECT_EQ(late.size(), 0u);
   EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("no reply"));
   EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   server_.Resume();
