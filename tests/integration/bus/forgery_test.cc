@@ -97,7 +97,6 @@ TEST_F(ForgeryTest, OfAHundredThousandFalseEnvelopesNoneIsHandledAndAllAreCounte
   const auto sender = StartNode("sender"), victim = StartNode("victim");
   const std::vector<Message> recorded = RecordTraffic(*sender, attacker, kGenuine);
   for (int i = 0; i < kGenuine; ++i) EXPECT_EQ(victim->NextMethod(), absl::StrCat("genuine-", i));
-  const uint64_t own = sender->counters().own;
 
   std::mt19937 random(3);
   const Sealer other_token = TestSealer("not the token of this cluster");
@@ -151,7 +150,7 @@ TEST_F(ForgeryTest, OfAHundredThousandFalseEnvelopesNoneIsHandledAndAllAreCounte
     EXPECT_GT(expected[i], 1000u) << RejectionName(reason);
   }
   EXPECT_EQ(sender->unread(), 0u);
-  EXPECT_LE(sender->counters().own, own + 1);
+  EXPECT_LE(sender->counters().own, kGenuine + 1u);  // The last may not be back yet.
 }
 
 TEST_F(ForgeryTest, RecordingIsNotHandledAgainByARestartedNode) {
