@@ -7,6 +7,7 @@
 #include "actioncluster/v1/rpc.pb.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
 
 namespace actioncluster {
@@ -14,6 +15,7 @@ namespace {
 
 using google::protobuf::ListValue;
 using google::protobuf::Value;
+using google::protobuf::util::MessageDifferencer;
 using ::testing::HasSubstr;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -24,13 +26,6 @@ Message Parse(const std::string& json) {
   Message message;
   EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json, &message).ok()) << json;
   return message;
-}
-
-template <class Message>
-std::string Print(const Message& message) {
-  std::string json;
-  EXPECT_TRUE(google::protobuf::util::MessageToJsonString(message, &json).ok());
-  return json;
 }
 
 Value NestedLists(int depth) {
@@ -133,7 +128,7 @@ TEST(ContentTest, ArgumentsArriveAsTheyWereSent) {
     v1::ServeResponse::Call call;
     SetArguments(*ArgumentsOf(request), &call);
     ASSERT_TRUE(call.has_args()) << json;
-    EXPECT_EQ(Print(call.args()), Print(request.args()));
+    EXPECT_TRUE(MessageDifferencer::Equals(call.args(), request.args())) << json;
   }
 }
 
@@ -144,10 +139,10 @@ TEST(ContentTest, ResultsArriveAsTheyWereReturned) {
     v1::CallResponse response;
     SetResult(*ResultOf(reply), &response);
     ASSERT_TRUE(response.has_result()) << json;
-    EXPECT_EQ(Print(response.result()), Print(reply.result()));
+    EXPECT_TRUE(MessageDifferencer::Equals(response.result(), reply.result())) << json;
     v1::CallAllResponse share;
     SetResult(*ResultOf(reply), &share);
-    EXPECT_EQ(Print(share.result()), Print(reply.result()));
+    EXPECT_TRUE(MessageDifferencer::Equals(share.result(), reply.result())) << json;
   }
 }
 
