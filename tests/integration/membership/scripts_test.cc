@@ -150,6 +150,16 @@ TEST_P(MembershipScriptsTest, NamesAreTheLowestFreeOrThePreferredIfThatIsFree) {
   EXPECT_THAT(Names(), ElementsAre("n-1", "n-2", "n-3"));
 }
 
+TEST_P(MembershipScriptsTest, NothingIsLeftOfOneThatIsGone) {
+  Join("b1").IgnoreError();
+  EXPECT_TRUE(Renew("b1")->has_value());
+  ASSERT_TRUE(Leave("b1").has_value());
+  for (const std::string& key :
+       {keys_.MembershipLeases(), keys_.MembershipRecords(), keys_.MembershipStats(), keys_.MembershipNames()}) {
+    EXPECT_EQ(redis_.Command({"EXISTS", key}).view().Integer().value(), 0) << key;
+  }
+}
+
 TEST_P(MembershipScriptsTest, TheSucceededIsRemovedAndItsNameIsFree) {
   Join("b1").IgnoreError();
   const MembershipStore::Joined joined = *Join("b2", "", "b1");

@@ -79,11 +79,11 @@ class DirectoryReaderTest : public testing::Test {
     return names;
   }
 
+  std::vector<std::string> heard_;
+  int told_ = 0;
   HandSource source_;
   Directory directory_;
   std::shared_ptr<DirectoryReader> reader_;
-  std::vector<std::string> heard_;
-  int told_ = 0;
 };
 
 TEST_F(DirectoryReaderTest, ReadsOnlyIfTheGenerationIsAnother) {
