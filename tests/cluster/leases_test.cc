@@ -1,0 +1,109 @@
+// Time plays tricks on a node: it is stopped for longer than its lease, or its clock is wrong.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/cluster/app_host.h"
+#include "tests/cluster/calls.h"
+#include "tests/cluster/cluster.h"
+#include "tests/cluster/node_watch.h"
+
+namespace actioncluster::cluster {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr char kOne[] = "actioncluster-worker-1";
+constexpr char kTwo[] = "actioncluster-worker-2";
+constexpr char kThree[] = "actioncluster-worker-3";
+
+TEST(LeasesTest, ANodePausedPastItsLeaseServesAgainOnlyUnderANewBoot) {
+  Cluster cluster(2, {.lease = absl::Seconds(1)});
+  Node& watcher = cluster.node(1);
+  Node& paused = cluster.node(2);
+  const AppHost app(paused, {{"echo", Echoing()}});
+  const NodeWatch watch(watcher);
+  const std::string old_boot = watch.AwaitEvent(v1::WatchNodesResponse::EVENT_JOINED, kTwo).boot_id();
+  paused.Pause();
+
+  const Answer while_paused = Call(watcher, Within(absl::Seconds(2), ToNode(kTwo, Request("echo", "[1]"))));
+  EXPECT_FALSE(while_paused.ok());
+  EXPECT_LT(while_paused.took, absl::Seconds(2.5)) << testing::PrintToString(while_paused);
+  EXPECT_EQ(watch.AwaitEvent(v1::WatchNodesResponse::EVENT_LOST, kTwo).boot_id(), old_boot);
+  EXPECT_EQ(Call(watcher, ToNode(kTwo, Request("echo", "[1]"))).reason(), "NODE_NOT_FOUND");
+
+  paused.Resume();
+  const absl::Time resumed = absl::Now();
+  // A moment it has to notice. Then it may not say that it serves before it has joined anew.
+  constexpr absl::Duration kNotice = absl::Milliseconds(300);
+  std::optional<v1::Node> found;
+  ASSERT_TRUE(Await([&] {
+    const absl::Time asked = absl::Now();
+    const bool serving = paused.IsServing();
+    found = Cluster::Find(watcher, kTwo);
+    EXPECT_FALSE(serving && !found.has_value() && asked > resumed + kNotice) << "serves with no lease";
+    return found.has_value();
+  }));
+  std::cout << "a paused node is back " << absl::Now() - resumed << " after it goes on\n";
+  EXPECT_NE(found->boot_id(), old_boot);
+  EXPECT_EQ(watch.AwaitEvent(v1::WatchNodesResponse::EVENT_JOINED, kTwo).boot_id(), found->boot_id());
+  EXPECT_TRUE(Await([&] { return paused.IsServing(); }));
+  // The application is still attached: what it offers is offered under the new boot.
+  Answer answer;
+  EXPECT_TRUE(Await([&] { return (answer = Call(watcher, ToNode(kTwo, Request("echo", "[1]")))).ok(); }))
+      << testing::PrintToString(answer);
+  EXPECT_TRUE(Call(paused, ToNode(kOne, Request("node.ping"))).ok());
+}
+
+TEST(LeasesTest, NodesWhoseClocksAreAnHourOffTakePart) {
+  Cluster cluster(1, {.lease = absl::Seconds(1)});
+  for (const int shift : {3600, -3600}) {
+    cluster.Start({.environment = {absl::StrCat("LD_PRELOAD=", CLOCK_SHIFT_LIBRARY),
+                                   absl::StrCat("ACTIONTEST_CLOCK_SHIFT_S=", shift)}});
+  }
+  const AppHost ahead(cluster.node(2), {{"echo", Echoing()}});
+  const AppHost behind(cluster.node(3), {{"echo", Echoing()}});
+  const absl::Time begin = absl::Now();
+  // For a few leases: all see all, and reach all.
+  while (absl::Now() < begin + absl::Seconds(3)) {
+    for (const Node& node : cluster.nodes()) {
+      EXPECT_THAT(Cluster::ListedBy(node).value_or(std::vector<std::string>()), ElementsAre(kOne, kTwo, kThree));
+      for (const std::string id : {kTwo, kThree}) {
+        const Answer answer = Call(node, Within(absl::Seconds(2), ToNode(id, Request("echo", "[1]"))));
+        EXPECT_TRUE(answer.ok()) << node.id() << " to " << id << ": " << testing::PrintToString(answer);
+      }
+      EXPECT_EQ(CallAll(node, "node.ping").replies.size(), 3U) << node.id();
+    }
+  }
+  // And their clocks were indeed off: they state deadlines by them.
+  EXPECT_GT(ahead.calls().Next().deadline().seconds(), absl::ToUnixSeconds(begin + absl::Minutes(59)));
+  EXPECT_LT(behind.calls().Next().deadline().seconds(), absl::ToUnixSeconds(begin - absl::Minutes(59)));
+  for (const Node& node : cluster.nodes()) {
+    const auto found = Cluster::Find(cluster.node(1), node.id());
+    ASSERT_TRUE(found.has_value());
+    EXPECT_NEAR(static_cast<double>(found->started_at().seconds()), static_cast<double>(absl::ToUnixSeconds(begin)),
+                60);
+  }
+}
+
+TEST(LeasesTest, ADeadlineIsKeptOnANodeWhoseClockIsAnHourOff) {
+  Cluster cluster(1);
+  cluster.Start({.environment = {absl::StrCat("LD_PRELOAD=", CLOCK_SHIFT_LIBRARY), "ACTIONTEST_CLOCK_SHIFT_S=3600"}});
+  const AppHost app(cluster.node(2), {{"slow", NeverAnswering()}});
+  for (const Node& node : cluster.nodes()) {
+    const Answer answer = Call(node, Within(absl::Milliseconds(500), Request("slow")));
+    EXPECT_EQ(answer.reason(), "RPC_TIMEOUT") << testing::PrintToString(answer);
+    EXPECT_GE(answer.took, absl::Milliseconds(500));
+    EXPECT_LT(answer.took, absl::Seconds(1.5));
+    EXPECT_EQ(app.cancels().Next(), app.calls().Next().call_id());
+  }
+}
+
+}  // namespace
+}  // namespace actioncluster::cluster
