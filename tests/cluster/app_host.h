@@ -19,13 +19,14 @@
 
 namespace actioncluster::cluster {
 
-// An application in this process, attached to a node with Serve. Reads frames on a thread of its own; what comes is there to be awaited, each kind by
-// itself. Sending is for any thread.
+// An application in this process, attached to a node with Serve. Reads frames on a thread of its own; what comes is
+// there to be awaited, each kind by itself. Sending is for any thread.
 class AppHost {
  public:
   using Frame = v1::ServeResponse;
   using Reply = v1::ServeRequest::Reply;
-  // What to answer (its `call_id` is filled in); nothing: not yet, Send does it later, or never. Runs on the reading thread and may not block.
+  // What to answer (its `call_id` is filled in); nothing: not yet, Send does it later, or never. Runs on the reading
+  // thread and may not block.
   using Handler = std::function<std::optional<Reply>(const Frame::Call& call)>;
   using Handlers = std::map<std::string, Handler>;
   struct Options {

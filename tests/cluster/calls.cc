@@ -40,7 +40,8 @@ std::string FromBuffer(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-// One message there and one back, then nobody wants to hear more. The request's half stays open until then, as a stream of an application would.
+// One message there and one back, then nobody wants to hear more. The request's half stays open until then, as a stream
+// of an application would.
 class RawCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   RawCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, const std::string& message,

@@ -61,8 +61,8 @@ Notified Notify(const Node& node, const v1::NotifyRequest& request);
 // What gRPC's health service says: SERVING, NOT_SERVING; or why it says nothing.
 std::string Health(const std::shared_ptr<grpc::Channel>& channel);
 
-// Any rpc, by its path, as a client that knows no schema: sends one message (these bytes) and awaits the first one back, or the end. The status is OK if
-// something came back.
+// Any rpc, by its path, as a client that knows no schema: sends one message (these bytes) and awaits the first one
+// back, or the end. The status is OK if something came back.
 struct RawAnswer {
   grpc::Status status;
   std::string message;

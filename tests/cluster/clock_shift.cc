@@ -1,5 +1,6 @@
-// Preloaded into a program, it has the program's wall clock wrong by ACTIONTEST_CLOCK_SHIFT_S seconds, as on a machine whose clock was never set. What
-// waits until a time of that clock waits as long as it means to: the kernel, which has the right time, is told the right time.
+// Preloaded into a program, it has the program's wall clock wrong by ACTIONTEST_CLOCK_SHIFT_S seconds, as on a machine
+// whose clock was never set. What waits until a time of that clock waits as long as it means to: the kernel, which has
+// the right time, is told the right time.
 
 #include <dlfcn.h>
 #include <linux/futex.h>

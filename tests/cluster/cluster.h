@@ -18,7 +18,8 @@
 
 namespace actioncluster::cluster {
 
-// A node process of a cluster under test, and the way to it by its own port. Calls on the stubs are for any thread, the rest for one at a time.
+// A node process of a cluster under test, and the way to it by its own port. Calls on the stubs are for any thread, the
+// rest for one at a time.
 class Node {
  public:
   Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port);
@@ -55,8 +56,9 @@ class Node {
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
 };
 
-// Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that cannot be, it fails the program. If the
-// test has failed, the destructor prints the ends of all logs. Nothing outlives it. To be used from the test's main thread.
+// Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that
+// cannot be, it fails the program. If the test has failed, the destructor prints the ends of all logs. Nothing outlives
+// it. To be used from the test's main thread.
 class Cluster {
  public:
   struct Options {
@@ -70,7 +72,8 @@ class Cluster {
     std::string data_dir = "";  // Empty: a fresh one.
   };
 
-  // `nodes`, each by an `actioncluster start` of its own, one after the other, so that the I-th is called actioncluster-worker-I.
+  // `nodes`, each by an `actioncluster start` of its own, one after the other, so that the I-th is called
+  // actioncluster-worker-I.
   explicit Cluster(int nodes) : Cluster(nodes, Options()) {}
   Cluster(int nodes, Options options);
   ~Cluster();

@@ -84,12 +84,16 @@ TEST(LossTest, AMethodOfAKilledNodeIsServedByTheOtherThatOffersIt) {
   const AppHost three(cluster.node(3), {{"echo", Echoing()}});
   cluster.node(3).Kill();
   const absl::Time killed = absl::Now();
-  // The directory still has it for a lease; nobody listens for it, so another is asked.
+  // The directory still has it for a lease; nobody listens for it, so another is asked. One call may be on its way
+  // while Redis notices the death, and one while the lease ends: whether it was run is then not known, and nobody else
+  // may be asked.
+  int unknown = 0;
   while (absl::Now() < killed + absl::Seconds(3)) {
     const Answer answer = Call(cluster.node(1), ToAny(Request("echo", "[1]")));
+    EXPECT_LT(answer.took, absl::Seconds(1));
+    if (answer.reason() == "HANDLER_FAILED" && answer.metadata("node_id") == kThree && ++unknown <= 2) continue;
     ASSERT_TRUE(answer.ok()) << testing::PrintToString(answer);
     EXPECT_EQ(answer.response.node_id(), kTwo);
-    EXPECT_LT(answer.took, absl::Seconds(1));
   }
 }
 

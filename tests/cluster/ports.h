@@ -5,8 +5,8 @@
 
 namespace actioncluster::cluster {
 
-// Consecutive free ports of 127.0.0.1, kept from other test processes until it is destroyed. They are below the range that the system hands out
-// by itself, so that nobody else takes them by chance. Fails the program if there are none.
+// Consecutive free ports of 127.0.0.1, kept from other test processes until it is destroyed. They are below the range
+// that the system hands out by itself, so that nobody else takes them by chance. Fails the program if there are none.
 class Ports {
  public:
   explicit Ports(int count);

@@ -39,10 +39,12 @@ class TempDir {
   std::string path_;
 };
 
-// A program that a test runs. Its output goes to files. Killed in the destructor, or when the thread that made it ends. One thread at a time.
+// A program that a test runs. Its output goes to files. Killed in the destructor, or when the thread that made it ends.
+// One thread at a time.
 class Program {
  public:
-  // `args` begins with the program's path. `environment` (`NAME=value`) is on top of this process's own, without its ACTIONCLUSTER_ variables.
+  // `args` begins with the program's path. `environment` (`NAME=value`) is on top of this process's own, without its
+  // ACTIONCLUSTER_ variables.
   Program(const std::vector<std::string>& args, const std::vector<std::string>& environment = {});
   ~Program();
   Program(const Program&) = delete;
