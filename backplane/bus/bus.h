@@ -22,16 +22,17 @@ namespace actioncluster {
 
 struct BusOptions {
   absl::Duration canary_every = absl::Seconds(1);
-  absl::Duration canary_timeout = absl::Seconds(3);  // Without a canary for so long the subscriber connection is made anew.
-  absl::Duration max_age = absl::Minutes(1);         // Older envelopes are dropped.
+  absl::Duration canary_timeout =
+      absl::Seconds(3);                       // Without a canary for so long the subscriber connection is made anew.
+  absl::Duration max_age = absl::Minutes(1);  // Older envelopes are dropped.
 };
 
 // What the bus has seen. Atomics: read them from any thread.
 struct BusCounters {
   std::atomic<uint64_t> published{0};
-  std::atomic<uint64_t> accepted{0};                              // Genuine and new, and of another boot or a canary of ours.
-  std::atomic<uint64_t> own{0};                                   // Our own, come back on a shared channel; not handled.
-  std::array<std::atomic<uint64_t>, kRejections> rejected{};      // By Rejection.
+  std::atomic<uint64_t> accepted{0};  // Genuine and new, and of another boot or a canary of ours.
+  std::atomic<uint64_t> own{0};       // Our own, come back on a shared channel; not handled.
+  std::array<std::atomic<uint64_t>, kRejections> rejected{};  // By Rejection.
 };
 
 // Carries signed envelopes between nodes over Redis pub/sub: seals and sends, receives, verifies, and hands on to the one handler of each kind
@@ -49,7 +50,8 @@ class Bus {
   using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
 
   // The references outlive the bus. `subscriber` configures the bus' own second connection, to the database that `keys` is for.
-  Bus(Loop& loop, redis::Client& commands, redis::LinkOptions subscriber, const Keys& keys, Sealer sealer, BusOptions options = {});
+  Bus(Loop& loop, redis::Client& commands, redis::LinkOptions subscriber, const Keys& keys, Sealer sealer,
+      BusOptions options = {});
   ~Bus();
 
   // Takes up the identity of a boot: from now on it signs as that boot, and listens on the channel of all nodes and on its own. `listening` runs once both are
@@ -73,7 +75,8 @@ class Bus {
   void Publish(const std::string& channel, internal::v1::Envelope envelope, Receivers done);
 
   // Asks Redis which of these boots have nobody listening on their channel. One round trip.
-  void FindDeaf(std::vector<std::string> boots, absl::AnyInvocable<void(absl::StatusOr<std::vector<std::string>>) &&> deaf);
+  void FindDeaf(std::vector<std::string> boots,
+                absl::AnyInvocable<void(absl::StatusOr<std::vector<std::string>>) &&> deaf);
 
   // OK: Redis answers commands, all channels are confirmed, and canaries come back. Otherwise BACKPLANE_UNAVAILABLE, and why.
   // Listeners hear each change, a loss of the subscriber connection (a gap: replies may be lost) always, however short.

@@ -47,7 +47,8 @@ class Sealer {
   std::string Seal(absl::string_view channel, const internal::v1::Envelope& envelope) const;
 
   // Fills `envelope` and returns nothing; or says why it is to be dropped.
-  std::optional<Rejection> Open(absl::string_view channel, absl::string_view sealed, internal::v1::Envelope* envelope) const;
+  std::optional<Rejection> Open(absl::string_view channel, absl::string_view sealed,
+                                internal::v1::Envelope* envelope) const;
 
   // Tells keys apart and reveals nothing of them: 32 hexadecimal digits, equal for equal token and namespace.
   const std::string& fingerprint() const;

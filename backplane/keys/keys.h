@@ -23,19 +23,19 @@ class Keys {
   int database() const { return database_; }
 
   // Membership, all in one slot. See scripts/membership_*.lua for what they hold.
-  std::string MembershipLeases() const;       // zset: boot → when its lease ends, ms
-  std::string MembershipRecords() const;      // hash: boot → NodeRecord
-  std::string MembershipStats() const;        // hash: boot → NodeStats
-  std::string MembershipNames() const;        // hash: node id → boot
-  std::string MembershipState() const;        // hash: generation, key fingerprint, when it was last touched
+  std::string MembershipLeases() const;   // zset: boot → when its lease ends, ms
+  std::string MembershipRecords() const;  // hash: boot → NodeRecord
+  std::string MembershipStats() const;    // hash: boot → NodeStats
+  std::string MembershipNames() const;    // hash: node id → boot
+  std::string MembershipState() const;    // hash: generation, key fingerprint, when it was last touched
 
   // Where a connection lives: its own slot. Any bytes are an id; two ids never share a key.
   std::string Connection(absl::string_view connection_id) const;
 
   // Channels.
-  std::string ChannelAll() const;                                 // every node
-  std::string ChannelBoot(absl::string_view boot_id) const;       // one life of one node
-  std::string ChannelMethod(absl::string_view method) const;      // the nodes that offer it
+  std::string ChannelAll() const;                             // every node
+  std::string ChannelBoot(absl::string_view boot_id) const;   // one life of one node
+  std::string ChannelMethod(absl::string_view method) const;  // the nodes that offer it
 
  private:
   const std::string namespace_;
