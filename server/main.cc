@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -117,6 +118,8 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // A reader of our output that goes away is no reason to end.
   signal(SIGPIPE, SIG_IGN);
+  // What this writes (the log, Redis's files) is for its user alone.
+  umask(077);
   FLAGS_logtostderr = true;
   google::InitGoogleLogging(argv[0]);
   return actioncluster::Main(std::vector<std::string>(argv + 1, argv + argc));

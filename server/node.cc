@@ -65,6 +65,12 @@ std::string HostName() {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
 }
 
+// The host that others are told.
+std::string AdvertisedHost(const Settings& settings) {
+  if (!settings.advertise.empty()) return settings.advertise;
+  return settings.host == "0.0.0.0" || settings.host == "::" ? HostName() : settings.host;
+}
+
 std::string Address(const std::string& host, int port) {
   return absl::StrContains(host, ':') ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
@@ -150,8 +156,8 @@ absl::Status Node::Build() {
   self.self.set_host(HostName());
   self.self.set_pid(getpid());
   self.self.set_version(std::string(Version()));
-  self.self.add_addresses(own_address_);
-  self.self.add_addresses(shared_address_);
+  self.self.add_addresses(Address(AdvertisedHost(settings_), settings_.port + slot_.index));
+  self.self.add_addresses(Address(AdvertisedHost(settings_), settings_.port));
 
   authorizer_.emplace(api_token);
   offload_.emplace();
@@ -159,7 +165,7 @@ absl::Status Node::Build() {
   FLAGS_minloglevel = google::GLOG_WARNING;
   io_thread_ = std::thread([this] { loop_.Run(); });
   OnLoop([&] {
-    rooms_ = std::make_unique<Rooms>(loop_, settings_, std::move(link), *std::move(sealer), std::move(self),
+    rooms_ = std::make_unique<Rooms>(loop_, settings_, link, *std::move(sealer), std::move(self),
                                      Rooms::Hooks{.shutdown = [] { kill(getpid(), SIGTERM); },
                                                   .on_serving = [this](bool serving) { SetServing(serving); },
                                                   .named =
@@ -244,11 +250,13 @@ void Node::Stop() {
   Drain();
   absl::Notification left;
   loop_.Post([&] {
+    const bool joined = !rooms_->membership.self().boot.empty();
     rooms_->host.CloseAll(BackplaneUnavailable("this node is stopping"));
     rooms_->watchers.CloseAll(BackplaneUnavailable("this node is stopping"));
-    rooms_->membership.Leave([this, &left](const absl::Status& status) {
+    rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
       LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
-      if (status.ok()) files_->Left();
+      // A node that never joined still knows of a boot to succeed.
+      if (status.ok() && joined) files_->Left();
       left.Notify();
     });
   });

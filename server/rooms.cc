@@ -7,14 +7,14 @@
 
 namespace actioncluster {
 
-Rooms::Rooms(Loop& loop, const Settings& settings, redis::LinkOptions link, Sealer sealer, MembershipOptions self,
-             Hooks node_hooks)
+Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& link, Sealer sealer,
+             MembershipOptions self, Hooks node_hooks)
     : keys(settings.cluster_namespace, link.endpoint.database),
       commands(loop, link, scripts::All()),
       bus(loop, commands, link, keys, std::move(sealer)),
       membership(loop, commands, bus, keys, std::move(self)),
       presence(commands, keys),
-      node_methods(membership),
+      node_methods(membership, bus.counters()),
       host(loop, bus, membership, keys, node_methods),
       rpc(loop, bus, membership, presence, keys, host),
       drain(loop, membership, host, rpc),

@@ -28,7 +28,7 @@ struct Rooms {
     absl::AnyInvocable<void(const NodeRef& self)> named;  // The node serves under this name and boot, newly.
   };
 
-  Rooms(Loop& loop, const Settings& settings, redis::LinkOptions link, Sealer sealer, MembershipOptions self,
+  Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& link, Sealer sealer, MembershipOptions self,
         Hooks hooks);
 
   const Keys keys;

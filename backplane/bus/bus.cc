@@ -23,12 +23,6 @@ constexpr absl::Duration kMaxSenderUncertainty = absl::Seconds(1);
 // Samples of Redis's clock when a connection is new; the best of them counts.
 constexpr int kFirstSamples = 3;
 
-// Whatever Redis said: for the bus' users it is one thing, that Redis does not do its part.
-absl::Status AsBackplaneError(const absl::Status& status) {
-  if (status.ok() || ReasonOf(status) == v1::ERROR_REASON_BACKPLANE_UNAVAILABLE) return status;
-  return BackplaneUnavailable(status.message());
-}
-
 absl::StatusOr<int64_t> IntegerReply(const absl::StatusOr<redis::Reply>& reply) {
   const absl::StatusOr<int64_t> integer = reply.ok() ? reply->view().Integer() : reply.status();
   if (!integer.ok()) return AsBackplaneError(integer.status());
@@ -271,9 +265,9 @@ void Bus::Impl::OnTick() {
 void Bus::Impl::SampleClock(int samples) {
   const absl::Time sent = MonotonicNow();
   // One after the other: of several in one write only the first would say when it was sent.
-  commands.Execute(redis::Command({"TIME"}), WhileAlive([this, sent, samples](absl::StatusOr<redis::Reply> reply) {
-                     OnTime(sent, samples, reply);
-                   }));
+  commands.Execute(
+      redis::Command({"TIME"}),
+      WhileAlive([this, sent, samples](const absl::StatusOr<redis::Reply>& reply) { OnTime(sent, samples, reply); }));
 }
 
 void Bus::Impl::OnTime(absl::Time sent, int samples, const absl::StatusOr<redis::Reply>& reply) {
@@ -294,7 +288,7 @@ void Bus::Impl::SendCanary() {
   Envelope envelope;
   const uint64_t number = watch.Next();
   envelope.mutable_canary()->set_number(number);
-  Publish(own_channel, std::move(envelope), WhileAlive([this, number](absl::StatusOr<int64_t> receivers) {
+  Publish(own_channel, std::move(envelope), WhileAlive([this, number](const absl::StatusOr<int64_t>& receivers) {
             if (receivers.ok()) watch.Taken(number, MonotonicNow());
           }));
 }

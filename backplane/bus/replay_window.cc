@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace actioncluster {
+namespace {
+
+// When Redis's clock is stepped, nodes see it one after the other, within the time between two samples. A recording is never ahead, so this lets none in.
+constexpr absl::Duration kAheadSlack = absl::Seconds(2);
+
+}  // namespace
 
 void ReplayWindow::Subscribed(absl::string_view channel, absl::Time now) {
   Channel& subscribed = channels_[channel];
@@ -23,7 +29,7 @@ std::optional<Rejection> ReplayWindow::Admit(absl::string_view channel, absl::st
   Channel& subscribed = found->second;
   // Forget counts on this limit.
   uncertainty = std::clamp(uncertainty, absl::ZeroDuration(), max_age_ / 4);
-  if (sent_at - uncertainty > now) return Rejection::kAhead;
+  if (sent_at - uncertainty - kAheadSlack > now) return Rejection::kAhead;
   const auto seen = subscribed.boots.find(sender_boot);
   if (seen != subscribed.boots.end() && sequence <= seen->second.last_sequence) return Rejection::kReplayed;
   const absl::Time oldest = std::max(*subscribed.since, now - max_age_);

@@ -12,7 +12,8 @@ constexpr int kDriftDivisor = 2000;
 
 absl::Time MonotonicNow() {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  // Not CLOCK_MONOTONIC, which stands while the machine is suspended: a lease does not.
+  clock_gettime(CLOCK_BOOTTIME, &now);
   return absl::TimeFromTimespec(now);
 }
 

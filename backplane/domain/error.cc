@@ -167,6 +167,7 @@ absl::Status HandlerError(const v1::Error& error) {
   size_t bytes = 0;
   // In the order of the keys, so that the same error is cut in the same way each time.
   for (const auto& [key, value] : ErrorMetadata(error.metadata().begin(), error.metadata().end())) {
+    if (key == "node_id") continue;  // That is ours to say: a handler may pass on another node's error.
     bytes += key.size() + value.size();
     if (metadata.size() == kMaxHandlerMetadataEntries || bytes > kMaxHandlerMetadataBytes) break;
     metadata.emplace(key, value);
@@ -178,6 +179,11 @@ absl::Status HandlerError(const v1::Error& error) {
 
 absl::Status BackplaneUnavailable(absl::string_view message) {
   return MakeError(v1::ERROR_REASON_BACKPLANE_UNAVAILABLE, message);
+}
+
+absl::Status AsBackplaneError(const absl::Status& status) {
+  if (status.ok() || ReasonOf(status) == v1::ERROR_REASON_BACKPLANE_UNAVAILABLE) return status;
+  return BackplaneUnavailable(status.message());
 }
 
 }  // namespace actioncluster

@@ -42,6 +42,8 @@ absl::Status HandlerError(const v1::Error& error);
 
 // Redis cannot be reached, or did what it should not: BACKPLANE_UNAVAILABLE.
 absl::Status BackplaneUnavailable(absl::string_view message);
+// Whatever Redis said, an error of ACLs or a missed deadline too: to those above it is one thing, that Redis does not do its part. OK stays OK.
+absl::Status AsBackplaneError(const absl::Status& status);
 
 }  // namespace actioncluster
 

@@ -31,7 +31,7 @@ void DirectoryReader::Start() {
   current_ = std::exchange(next_, Batch());
   if (current_.read) return SendRead();
   asked_at_ = directory_.generation();
-  source_.ReadState([weak = weak_from_this()](absl::StatusOr<MembershipSource::State> state) {
+  source_.ReadState([weak = weak_from_this()](const absl::StatusOr<MembershipSource::State>& state) {
     if (const auto self = weak.lock()) self->OnState(state);
   });
 }

@@ -68,10 +68,11 @@ void Membership::Impl::OnChange(const DirectoryChange& change) {
 }
 
 void Membership::Impl::Tell(const std::vector<NodeEvent>& events) {
+  // First, as listeners ask for the verdict: where we are missing ourselves, the loss of others means nothing.
+  if (phase == Phase::kJoined && directory.FindBoot(boot) == nullptr) Doubt();
   for (const NodeEvent& event : events) {
     for (size_t i = 0; i < node_listeners.size(); ++i) node_listeners[i](event);
   }
-  if (phase == Phase::kJoined && directory.FindBoot(boot) == nullptr) Doubt();
 }
 
 absl::Status Membership::Impl::Verdict() const {
@@ -86,6 +87,7 @@ absl::Status Membership::Impl::Verdict() const {
 
 void Membership::Impl::OnCommandsState(const absl::Status& state) {
   if (!state.ok()) {
+    redis_was_away = true;
     if (phase != Phase::kJoined && phase != Phase::kIdle) FailWaiting(state);
     return;
   }
@@ -162,6 +164,8 @@ void Membership::Refresh(Done done) {
     std::move(done)(status);
   });
 }
+
+void Membership::Sync(Done done) { impl_->reader->Check(std::move(done)); }
 
 void Membership::List(absl::AnyInvocable<void(absl::StatusOr<std::vector<Snapshot>>) &&> done) {
   impl_->store.Read([done = std::move(done)](absl::StatusOr<MembershipStore::Contents> contents) mutable {

@@ -83,6 +83,8 @@ class Membership {
   // something does not exist. OK means that a "no" may be believed; BACKPLANE_UNAVAILABLE also in the grace of one
   // lease after an outage, in which others may not have come back yet.
   void Refresh(Done done);
+  // The same without the verdict: for listings, which claim nothing of what is not in them. BACKPLANE_UNAVAILABLE: Redis did not answer.
+  void Sync(Done done);
   // Whether the copy may be believed when it says that something is gone: what a Refresh that found Redis would say.
   absl::Status Verdict() const;
   // What Redis has now, with stats and when each was last seen, sorted by name. Nodes whose leases have run out are not

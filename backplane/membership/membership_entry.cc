@@ -58,6 +58,8 @@ void Membership::Impl::OnJoin(absl::Time sent, uint64_t revision, absl::StatusOr
   joined_revision = revision;
   joined_generation = joined->generation;
   keeper.Joined(sent);
+  // We may be the first to find a Redis that has come back empty.
+  if (redis_was_away) grace_until = MonotonicNow() + options.lease;
   bus.SetName(self.id);
   AnnounceGone(joined->gone);
   Arm();

@@ -119,6 +119,7 @@ struct Membership::Impl : std::enable_shared_from_this<Impl> {
   bool serving = false;
   bool write_pending = false;
   bool was_connected = false;
+  bool redis_was_away = false;  // At any time since the start.
   absl::Time grace_until = absl::InfinitePast();
   std::optional<Done> join_done;
 

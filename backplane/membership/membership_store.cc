@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "backplane/domain/error.h"
 #include "backplane/redis/command.h"
 #include "backplane/redis/reply.h"
 #include "backplane/scripts/scripts.h"
@@ -22,7 +23,7 @@ template <class T, class Parse>
 redis::Client::Completion Parsed(Parse parse, MembershipStore::Completion<T> done) {
   return [parse = std::move(parse), done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
     if (!reply.ok()) {
-      std::move(done)(reply.status());
+      std::move(done)(AsBackplaneError(reply.status()));
     } else {
       std::move(done)(parse(reply->view()));
     }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backplane/domain/error.h"
 #include "backplane/redis/command.h"
 #include "backplane/redis/reply.h"
 #include "backplane/scripts/scripts.h"
@@ -17,7 +18,7 @@ void Presence::Lookup(const std::string& connection_id,
                       absl::AnyInvocable<void(absl::StatusOr<std::optional<ConnectionRecord>>) &&> done) {
   commands_.Execute(Command({"HGET", keys_.Connection(connection_id), "record"}),
                     [done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
-                      if (!reply.ok()) return std::move(done)(reply.status());
+                      if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
                       if (reply->view().is_nil()) return std::move(done)(std::nullopt);
                       const absl::StatusOr<absl::string_view> bytes = reply->view().String();
                       if (!bytes.ok()) return std::move(done)(bytes.status());
@@ -37,7 +38,7 @@ void Presence::Claim(const std::string& connection_id, const NodeRef& holder,
   commands_.Execute(Command::Call(scripts::kPresenceClaim, {keys_.Connection(connection_id)},
                                   {record.SerializeAsString(), holder.boot}),
                     [done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
-                      if (!reply.ok()) return std::move(done)(reply.status());
+                      if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
                       std::move(done)(reply->view().Integer());
                     });
 }
@@ -47,7 +48,7 @@ void Presence::Release(const std::string& connection_id, const NodeRef& holder, 
   commands_.Execute(
       Command::Call(scripts::kPresenceRelease, {keys_.Connection(connection_id)}, {holder.boot, absl::StrCat(epoch)}),
       [done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
-        if (!reply.ok()) return std::move(done)(reply.status());
+        if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
         const absl::StatusOr<int64_t> removed = reply->view().Integer();
         if (!removed.ok()) return std::move(done)(removed.status());
         std::move(done)(*removed != 0);

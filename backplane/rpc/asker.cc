@@ -58,18 +58,24 @@ void Asker::Begin(const RequestPtr& request) {
     pending_.End(call.id, size);
     return;
   }
+  LookUp(request, /*refreshed=*/false);
+}
+
+// Finds out which boot holds the connection, if the call is to one.
+void Asker::LookUp(const RequestPtr& request, bool refreshed) {
+  const IncomingCall& call = request->call;
   if (call.connection_id.empty()) {
-    Resolve(request, /*refreshed=*/false);
+    Resolve(request, refreshed);
     return;
   }
   using Record = absl::StatusOr<std::optional<internal::v1::ConnectionRecord>>;
-  presence_.Lookup(call.connection_id, Guard([request](Asker& self, const Record& record) {
+  presence_.Lookup(call.connection_id, Guard([request, refreshed](Asker& self, const Record& record) {
                      if (!record.ok()) {
                        self.pending_.End(request->call.id, record.status());
                        return;
                      }
                      if (record->has_value()) request->holder = (*record)->boot_id();
-                     self.Resolve(request, /*refreshed=*/false);
+                     self.Resolve(request, refreshed);
                    }));
 }
 
@@ -88,7 +94,8 @@ void Asker::Resolve(const RequestPtr& request, bool refreshed) {
   }
   membership_.Refresh(Guard([request](Asker& self, const absl::Status& status) {
     if (status.ok()) {
-      self.Resolve(request, /*refreshed=*/true);
+      // The connection may have moved from a boot that is gone by now.
+      self.LookUp(request, /*refreshed=*/true);
     } else {
       self.pending_.End(request->call.id, status);
     }

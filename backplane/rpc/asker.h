@@ -61,6 +61,8 @@ class Asker : public std::enable_shared_from_this<Asker> {
 
   // Any thread.
   uint32_t waiting() const { return pending_.size(); }
+  // I/O thread.
+  uint32_t WaitingUpTo(CallId newest) const { return pending_.CountUpTo(newest); }
 
  private:
   // A callback that runs `f(*this, arguments…)`, but nothing after Stop.
@@ -68,6 +70,7 @@ class Asker : public std::enable_shared_from_this<Asker> {
   auto Guard(F f);
 
   // The steps of a call. Each looks whether it still waits, or changes nothing.
+  void LookUp(const RequestPtr& request, bool refreshed);
   void Resolve(const RequestPtr& request, bool refreshed);
   void AskFirst(const RequestPtr& request, Addressees addressees);
   void Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes);

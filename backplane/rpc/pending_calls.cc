@@ -168,6 +168,7 @@ absl::Time PendingCalls::Expire(absl::Time now) {
     std::sort(missing.begin(), missing.end());
     ErrorMetadata metadata;
     if (!missing.empty()) metadata["missing_nodes"] = absl::StrJoin(missing, ",");
+    if (missing.size() == 1) metadata["node_id"] = missing.front();
     Finish(call, MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the call's deadline has passed", metadata));
   }
   return deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
@@ -182,6 +183,11 @@ std::vector<std::string> PendingCalls::AwaitedSince(absl::Time before) const {
     }
   }
   return {boots.begin(), boots.end()};
+}
+
+uint32_t PendingCalls::CountUpTo(CallId newest) const {
+  return static_cast<uint32_t>(
+      std::count_if(calls_.begin(), calls_.end(), [newest](const auto& call) { return call.first <= newest; }));
 }
 
 PendingCalls::CallPtr PendingCalls::Find(CallId id) const {

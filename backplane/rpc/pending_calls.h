@@ -103,6 +103,8 @@ class PendingCalls {
   // The other boots that are awaited by calls which asked before `before`: those to be probed.
   std::vector<std::string> AwaitedSince(absl::Time before) const;
   // Any thread.
+  // Of the calls with ids up to `newest`, those that still wait.
+  uint32_t CountUpTo(CallId newest) const;
   uint32_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:

@@ -34,6 +34,9 @@ struct Rpc::Impl : std::enable_shared_from_this<Rpc::Impl> {
   void Stop();
   CallId Submit(CallSpec spec, bool notification, PendingCalls::Sinks sinks, std::shared_ptr<int> sent)
       ABSL_LOCKS_EXCLUDED(inbox_mutex);
+  void BeginAll() {
+    for (const RequestPtr& next : TakeInbox()) asker->Begin(next);
+  }
   std::vector<RequestPtr> TakeInbox() ABSL_LOCKS_EXCLUDED(inbox_mutex);
 
   Loop& loop;
@@ -100,9 +103,7 @@ CallId Rpc::Impl::Submit(CallSpec spec, bool notification, PendingCalls::Sinks s
     inbox.push_back(std::move(request));
   }
   if (first) {
-    loop.Post(Guard([](Impl& self) {
-      for (const RequestPtr& next : self.TakeInbox()) self.asker->Begin(next);
-    }));
+    loop.Post(Guard([](Impl& self) { self.BeginAll(); }));
   }
   return id;
 }
@@ -141,10 +142,17 @@ void Rpc::Notify(CallSpec spec, NotifyDone done) {
 }
 
 void Rpc::Cancel(CallId id) {
-  impl_->loop.Post(impl_->Guard([id](Impl& self) { self.asker->Cancel(id); }));
+  impl_->loop.Post(impl_->Guard([id](Impl& self) {
+    self.BeginAll();  // It may be among those whose turn has not come: then it would begin after this, and run on.
+    self.asker->Cancel(id);
+  }));
 }
 
 uint32_t Rpc::waiting() const { return impl_->asker->waiting(); }
+
+CallId Rpc::newest() const { return impl_->last_id; }
+
+uint32_t Rpc::WaitingUpTo(CallId newest) const { return impl_->asker->WaitingUpTo(newest); }
 
 const RpcCounters& Rpc::counters() const { return impl_->counters; }
 

@@ -67,6 +67,10 @@ class Rpc {
 
   // Calls that await replies now. Any thread.
   uint32_t waiting() const;
+  // The call that was begun last; 0 before the first. Any thread.
+  CallId newest() const;
+  // Of the calls up to that one, those that await replies now. I/O thread.
+  uint32_t WaitingUpTo(CallId newest) const;
   const RpcCounters& counters() const;
 
  private:

@@ -12,7 +12,7 @@
 -- ARGV[7]  serialized NodeRecord; id and started_at_us are appended here
 -- Returns  {'token'} if the nodes that are there have another token; nothing is claimed then. Otherwise
 --          {'joined', the complete record, generation, {{boot, last record, generation} of each that is gone}}
--- The same boot may ask again, when it has not seen the answer.
+-- The same boot may ask again, when it has not seen the answer: it joins anew.
 
 -- include part_numbers.lua
 -- include part_membership.lua
@@ -20,11 +20,9 @@
 local boot, lease, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local prefix, preferred, superseded, record = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
-local earlier = redis.call('HGET', records, boot)
-if earlier and redis.call('ZSCORE', leases, boot) then
-  redis.call('ZADD', leases, int(now + lease), boot)
-  return {'joined', earlier, generation(), {}}
-end
+-- One that asks again has not seen the answer, nor announced anything; what it offers may have changed since. So it
+-- joins anew: its record and its generation are those of this step, and peers who missed the former one find a gap.
+remove(boot)
 
 -- Before the grace is decided: one who waits for nobody but the one it succeeds need not wait.
 local removed = remove(superseded)

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- A boot gives its name and its lease back.
 --
 -- KEYS     as in part_membership

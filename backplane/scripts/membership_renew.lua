@@ -1,6 +1,8 @@
-#!lua
+#!lua flags=allow-oom
 -- A boot renews its lease, though it may have run out, as long as nobody has reclaimed it; and reclaims those of others
 -- that have run out.
+--
+-- Runs also when Redis is full: what it writes is there already, and a full cache must not end the cluster.
 --
 -- KEYS     as in part_membership
 -- ARGV[1]  boot

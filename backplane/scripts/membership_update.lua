@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Replaces a boot's record.
 --
 -- KEYS     as in part_membership

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Removes a connection's record if it is still the same claim.
 --
 -- KEYS[1]  the connection, as in presence_claim

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -109,6 +110,14 @@ absl::Status ParseHost(const std::string& text, std::string* value) {
   return absl::OkStatus();
 }
 
+absl::Status ParseAdvertise(const std::string& text, std::string* value) {
+  const bool name = std::all_of(text.begin(), text.end(),
+                                [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '.'; });
+  if (text.size() > 253 || (!name && !IsAddress(text))) return Wrong("takes a host name, or an IPv4 or IPv6 address");
+  *value = text;
+  return absl::OkStatus();
+}
+
 // Relative paths are meant from where the program is started; workers may be elsewhere.
 absl::Status ParsePath(const std::string& text, std::string* value) {
   value->clear();
@@ -146,6 +155,9 @@ const std::vector<Setting>& Schema() {
       Integer("workers", &Settings::workers, 1, 256, "How many nodes to run on this machine."),
       Text("host", "ADDRESS", &Settings::host, "an address of this machine", &ParseHost, "",
            "The address to listen on. Beyond loopback it takes both token files."),
+      Text("advertise", "HOST", &Settings::advertise, "a host name or address", &ParseAdvertise,
+           "the --host, or this machine's name where that is 0.0.0.0 or ::",
+           "The host by which clients and other machines reach these nodes; it is told to them."),
       Integer("port", &Settings::port, 1, 65535,
               "The port that all nodes of this machine share. The I-th also listens on port + I alone."),
       Text("data-dir", "DIR", &Settings::data_dir, "a directory, made if missing", &ParsePath,

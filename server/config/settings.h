@@ -15,9 +15,10 @@ namespace actioncluster {
 struct Settings {
   int workers = 1;                 // 1 … 256 nodes on this machine.
   std::string host = "127.0.0.1";  // The address to listen on.
-  int port = 7400;                 // Shared by all nodes; the I-th also listens on port + I alone.
-  std::string data_dir;            // Absolute. Default: $XDG_STATE_HOME/actioncluster or ~/.local/state/actioncluster.
-  std::string redis;               // A URL; empty: an embedded redis-server in the data directory.
+  std::string advertise;  // Where others reach `host`. Empty: host, or this machine's name if that is 0.0.0.0 or ::.
+  int port = 7400;        // Shared by all nodes; the I-th also listens on port + I alone.
+  std::string data_dir;   // Absolute. Default: $XDG_STATE_HOME/actioncluster or ~/.local/state/actioncluster.
+  std::string redis;      // A URL; empty: an embedded redis-server in the data directory.
   std::string cluster_namespace = "actioncluster";   // --namespace
   std::string server_token_file;                     // Empty: made and kept in the data directory.
   std::string api_token_file;                        // Empty: no authentication (loopback only).

@@ -15,7 +15,7 @@ namespace actioncluster {
 // at once where it is, since a thread hop costs more. Any thread.
 class Offload {
  public:
-  static constexpr size_t kInlineBytes = 16 * 1024;
+  static constexpr size_t kInlineBytes = size_t{16} * 1024;
 
   Offload();
   // Runs what is queued, then ends its thread.

@@ -14,7 +14,7 @@ namespace actioncluster {
 namespace {
 
 // A status travels in the trailers, and gRPC's clients take no more than 8 KiB of these by default: what is larger reaches them as another error.
-constexpr size_t kMaxTrailerBytes = 7 * 1024;
+constexpr size_t kMaxTrailerBytes = size_t{7} * 1024;
 // What a payload may take of it: the limits of a handler's metadata, and a node's id.
 constexpr size_t kMaxPayloadBytes = 4608;
 

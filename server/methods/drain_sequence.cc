@@ -22,9 +22,10 @@ DrainSequence::DrainSequence(Loop& loop, Membership& membership, MethodHost& hos
 void DrainSequence::Begin(absl::Duration timeout, Done done) {
   if (!begun_) {
     begun_ = true;
+    newest_ = rpc_.newest();
     std::vector<std::string> alternatives;
     for (const auto& [id, node] : membership_.directory().nodes()) {
-      if (id != membership_.self().id && !node.draining() && !node.addresses().empty()) {
+      if (id != membership_.self().id && !node.draining() && !node.addresses().empty() && !IsOurs(node.addresses(0))) {
         alternatives.push_back(node.addresses(0));
       }
     }
@@ -49,6 +50,13 @@ void DrainSequence::Check() {
   for (Waiter& waiter : ended) std::move(waiter.done)(busy);
 }
 
-uint32_t DrainSequence::Busy() const { return static_cast<uint32_t>(host_.running()) + rpc_.waiting(); }
+// Callers that do not listen may go on to call: a drain does not wait for those calls, or it would never end.
+uint32_t DrainSequence::Busy() const { return static_cast<uint32_t>(host_.running()) + rpc_.WaitingUpTo(newest_); }
+
+bool DrainSequence::IsOurs(const std::string& address) const {
+  const internal::v1::NodeRecord* self = membership_.directory().FindBoot(membership_.self().boot);
+  return self != nullptr &&
+         std::find(self->addresses().begin(), self->addresses().end(), address) != self->addresses().end();
+}
 
 }  // namespace actioncluster

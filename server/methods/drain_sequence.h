@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -35,11 +36,13 @@ class DrainSequence {
 
   void Check();
   uint32_t Busy() const;
+  bool IsOurs(const std::string& address) const;
 
   Membership& membership_;
   MethodHost& host_;
   const Rpc& rpc_;
   bool begun_ = false;
+  CallId newest_ = 0;  // The last call that the drain waits for.
   std::vector<Waiter> waiters_;
   Timer timer_;
 };

@@ -8,12 +8,20 @@
 #include "glog/logging.h"
 
 namespace actioncluster {
+namespace {
+
+// A timer that is later than this was held up with the whole process: what applications sent meanwhile is still to be read.
+constexpr absl::Duration kLate = absl::Seconds(1);
+
+}  // namespace
 
 MethodHost::MethodHost(Loop& loop, Bus& bus, Membership& membership, const Keys& keys, NodeMethods& node_methods)
     : bus_(bus), membership_(membership), keys_(keys), node_methods_(node_methods), timer_(loop, [this] {
-        armed_for_ = absl::InfiniteFuture();
+        const absl::Time due = std::exchange(armed_for_, absl::InfiniteFuture());
+        const absl::Time now = MonotonicNow();
+        if (now > due + kLate) table_.HeardAll(now);
         const size_t before = table_.applications();
-        const absl::Time next = table_.Expire(MonotonicNow());
+        const absl::Time next = table_.Expire(now);
         if (table_.applications() != before) Offer();
         ArmTimer(next);
       }) {}
@@ -24,7 +32,7 @@ MethodHost::AppId MethodHost::Attach(std::shared_ptr<Application> application) {
 
 void MethodHost::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
                           absl::Duration heartbeat_timeout, absl::AnyInvocable<void(absl::Status) &&> registered) {
-  table_.Register(id, methods, max_in_flight, heartbeat_timeout);
+  if (!table_.Register(id, methods, max_in_flight, heartbeat_timeout)) return;
   // What it no longer offers will never be confirmed, and its earlier registrations must not wait for that.
   for (Registration& earlier : registrations_) {
     if (earlier.app != id) continue;
@@ -91,7 +99,7 @@ void MethodHost::Offer() {
   std::vector<Registration> ready(std::make_move_iterator(heard), std::make_move_iterator(registrations_.end()));
   registrations_.erase(heard, registrations_.end());
   membership_.SetMethods(std::move(offered), [this, alive = std::weak_ptr<const bool>(alive_),
-                                              ready = std::move(ready)](absl::Status status) mutable {
+                                              ready = std::move(ready)](const absl::Status& status) mutable {
     if (alive.expired()) return;  // Membership outlives this, and ends what it has begun.
     if (status.ok()) StopListeningToWithdrawn();
     for (Registration& registration : ready) std::move(registration.registered)(status);

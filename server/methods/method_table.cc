@@ -26,10 +26,10 @@ MethodTable::AppId MethodTable::Attach(std::shared_ptr<Application> application,
   return id;
 }
 
-void MethodTable::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
+bool MethodTable::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
                            absl::Duration heartbeat_timeout) {
   const auto found = apps_.find(id);
-  if (found == apps_.end()) return;
+  if (found == apps_.end()) return false;
   App& app = found->second;
   for (const std::string& method : app.methods) {
     const auto replicas = replicas_.find(method);
@@ -40,11 +40,16 @@ void MethodTable::Register(AppId id, std::set<std::string> methods, size_t max_i
   app.methods = std::move(methods);
   app.max_in_flight = max_in_flight;
   app.heartbeat_timeout = heartbeat_timeout;
+  return true;
 }
 
 void MethodTable::Heard(AppId id, absl::Time now) {
   const auto found = apps_.find(id);
   if (found != apps_.end()) found->second.last_heard = now;
+}
+
+void MethodTable::HeardAll(absl::Time now) {
+  for (auto& [id, app] : apps_) app.last_heard = now;
 }
 
 bool MethodTable::Reply(AppId id, const std::string& call_id, Outcome outcome) {

@@ -33,10 +33,13 @@ class MethodTable {
   AppId Attach(std::shared_ptr<Application> application, absl::Time now);
 
   // Replaces what the application offers. `heartbeat_timeout`: it is dead after so much silence; InfiniteDuration: never.
-  void Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout);
+  // False: the application is not attached any more.
+  bool Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout);
 
   // The application lives.
   void Heard(AppId id, absl::Time now);
+  // All of them are taken to live: this process was stopped, and has not heard them meanwhile.
+  void HeardAll(absl::Time now);
 
   // False: no such call is open on this application: it has ended already, or never was.
   bool Reply(AppId id, const std::string& call_id, Outcome outcome);

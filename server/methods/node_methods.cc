@@ -110,6 +110,14 @@ Outcome NodeMethods::Info() {
   counts["calls_running"] = Number(stats.calls_running());
   counts["calls_waiting"] = Number(stats.calls_waiting());
   counts["applications"] = Number(stats.applications());
+  auto& bus = *fields["bus"].mutable_struct_value()->mutable_fields();
+  bus["published"] = Number(static_cast<double>(bus_.published));
+  bus["accepted"] = Number(static_cast<double>(bus_.accepted));
+  auto& rejected = *bus["rejected"].mutable_struct_value()->mutable_fields();
+  for (int reason = 0; reason < kRejections; ++reason) {
+    const std::string name(RejectionName(static_cast<Rejection>(reason)));
+    rejected[name] = Number(static_cast<double>(bus_.rejected[static_cast<size_t>(reason)]));
+  }
   return Result(value);
 }
 

@@ -6,6 +6,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "backplane/bus/bus.h"
 #include "backplane/membership/membership.h"
 #include "backplane/rpc/local_methods.h"
 
@@ -13,7 +14,7 @@ namespace actioncluster {
 
 // What a node offers of itself:
 //   node.ping      → {node_id, boot_id}
-//   node.info      → what GetNode says of it
+//   node.info      → what GetNode says of it, and its counters of the bus: published, accepted, and rejected by reason
 //   node.log(text) → writes one line to the node's log, at most 4 KiB of it → true
 //   node.shutdown  → drains and stops the node → true, before it does
 //   node.drain(seconds) → for ClusterService.Drain on another node only; callers cannot name it → the calls still running
@@ -27,7 +28,8 @@ class NodeMethods {
     absl::AnyInvocable<internal::v1::NodeStats()> stats;
   };
 
-  explicit NodeMethods(const Membership& membership) : membership_(membership) {}
+  // The references outlive this.
+  NodeMethods(const Membership& membership, const BusCounters& bus) : membership_(membership), bus_(bus) {}
 
   // Before the first Run.
   void SetControl(Control control) { control_ = std::move(control); }
@@ -40,6 +42,7 @@ class NodeMethods {
   Outcome Log(const IncomingCall& call) const;
 
   const Membership& membership_;
+  const BusCounters& bus_;
   Control control_;
 };
 

@@ -44,7 +44,11 @@ grpc::ServerUnaryReactor* ClusterService::GetNode(grpc::CallbackServerContext* c
   if (!admitted.ok()) return call->Finish(admitted);
   rooms_.loop.Post([this, call, response, asked = request->node_id()] {
     const std::string node_id = asked.empty() ? rooms_.membership.self().id : asked;
-    rooms_.membership.List([call, response, node_id](absl::StatusOr<std::vector<Membership::Snapshot>> nodes) {
+    if (node_id.empty()) {
+      call->Finish(BackplaneUnavailable("this node has not joined yet"));
+      return;
+    }
+    rooms_.membership.List([this, call, response, node_id](absl::StatusOr<std::vector<Membership::Snapshot>> nodes) {
       if (!nodes.ok()) {
         call->Finish(nodes.status());
         return;
@@ -52,7 +56,11 @@ grpc::ServerUnaryReactor* ClusterService::GetNode(grpc::CallbackServerContext* c
       const auto node = std::find_if(nodes->begin(), nodes->end(),
                                      [&](const Membership::Snapshot& n) { return n.record.id() == node_id; });
       if (node == nodes->end()) {
-        call->Finish(MakeError(v1::ERROR_REASON_NODE_NOT_FOUND, absl::StrCat("no live node is called ", node_id)));
+        // Not there is not yet gone: after an outage of Redis it may only not have come back.
+        const absl::Status verdict = rooms_.membership.Verdict();
+        call->Finish(verdict.ok()
+                         ? MakeError(v1::ERROR_REASON_NODE_NOT_FOUND, absl::StrCat("no live node is called ", node_id))
+                         : verdict);
         return;
       }
       *response->mutable_node() = NodeToProto(*node);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "backplane/domain/error.h"
 
 namespace actioncluster {
 namespace {
@@ -58,6 +59,14 @@ absl::Status ValidateJson(const Value& value, absl::string_view field) {
 
 absl::Status ValidateJson(const ListValue& values, absl::string_view field) {
   return ToStatus(FaultIn(values, kMaxNesting), field);
+}
+
+absl::StatusOr<Content> WithinLimit(Content content, absl::string_view field) {
+  if (content.body.size() <= kMaxContentBytes) return content;
+  return MakeError(
+      v1::ERROR_REASON_LIMIT_EXCEEDED,
+      absl::StrCat(field, " has ", content.body.size(), " bytes; at most ", kMaxContentBytes, " are carried"),
+      {{"limit", "content_bytes"}});
 }
 
 absl::Status ValidateName(absl::string_view name, absl::string_view field) {

@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
 #define ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
@@ -12,6 +13,13 @@
 // Between the content of public messages and Content. Pure; any thread.
 namespace actioncluster {
 
+// What a caller's or a handler's content may have at most, serialized: so much that a message around it still fits the 4 MiB that gRPC's clients
+// take by default. A larger frame would break an application's whole stream.
+inline constexpr size_t kMaxContentBytes = size_t{4096 - 64} * 1024;
+
+// The content itself, or LIMIT_EXCEEDED if it is larger than that; `field` names it.
+absl::StatusOr<Content> WithinLimit(Content content, absl::string_view field);
+
 // OK if the value is JSON: every kind set, numbers finite, arrays and objects nested up to 32 deep. Otherwise INVALID_ARGUMENT; `field` names it.
 absl::Status ValidateJson(const google::protobuf::Value& value, absl::string_view field);
 absl::Status ValidateJson(const google::protobuf::ListValue& values, absl::string_view field);
@@ -22,19 +30,19 @@ absl::Status ValidateName(absl::string_view name, absl::string_view field);
 // The arguments of a message with `oneof content{ListValue args; bytes data}`.
 template <class Message>
 absl::StatusOr<Content> ArgumentsOf(const Message& message) {
-  if (message.has_data()) return Content{.kind = Content::Kind::kBytes, .body = message.data()};
+  if (message.has_data()) return WithinLimit({.kind = Content::Kind::kBytes, .body = message.data()}, "data");
   if (!message.has_args()) return Content{};
   if (absl::Status valid = ValidateJson(message.args(), "args"); !valid.ok()) return valid;
-  return Content{.kind = Content::Kind::kJson, .body = message.args().SerializeAsString()};
+  return WithinLimit({.kind = Content::Kind::kJson, .body = message.args().SerializeAsString()}, "args");
 }
 
 // The result of a message with `oneof …{Value result; bytes data}`.
 template <class Message>
 absl::StatusOr<Content> ResultOf(const Message& message) {
-  if (message.has_data()) return Content{.kind = Content::Kind::kBytes, .body = message.data()};
+  if (message.has_data()) return WithinLimit({.kind = Content::Kind::kBytes, .body = message.data()}, "data");
   if (!message.has_result()) return Content{};
   if (absl::Status valid = ValidateJson(message.result(), "result"); !valid.ok()) return valid;
-  return Content{.kind = Content::Kind::kJson, .body = message.result().SerializeAsString()};
+  return WithinLimit({.kind = Content::Kind::kJson, .body = message.result().SerializeAsString()}, "result");
 }
 
 // Into such messages. JSON that does not parse (a peer's fault) leaves an unset value, never a crash.

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -52,6 +53,12 @@ absl::StatusOr<CallSpec> SpecOf(const Request& request, absl::StatusOr<absl::Tim
       .method = request.method(), .arguments = *std::move(arguments), .target = AllNodes{}, .deadline = *deadline};
 }
 
+// A slip would stop the whole cluster.
+absl::Status RefuseShutdownOfAll(const CallSpec& spec) {
+  if (spec.method != "node.shutdown" || !std::holds_alternative<AllNodes>(spec.target)) return absl::OkStatus();
+  return absl::InvalidArgumentError("node.shutdown asks for a target: node_id, connection_id or any");
+}
+
 template <class Request>
 absl::StatusOr<CallSpec> TargetedSpecOf(const Request& request, absl::StatusOr<absl::Time> deadline) {
   absl::StatusOr<CallSpec> spec = SpecOf(request, std::move(deadline));
@@ -59,6 +66,7 @@ absl::StatusOr<CallSpec> TargetedSpecOf(const Request& request, absl::StatusOr<a
   absl::StatusOr<CallTarget> target = TargetOf(request);
   if (!target.ok()) return target.status();
   spec->target = *std::move(target);
+  if (absl::Status valid = RefuseShutdownOfAll(*spec); !valid.ok()) return valid;
   return spec;
 }
 
@@ -97,6 +105,7 @@ grpc::ServerWriteReactor<v1::CallAllResponse>* RpcService::CallAll(grpc::Callbac
       SpecOf(*request,
              DeadlineOf(*context, request->has_timeout() ? &request->timeout() : nullptr, default_timeout_, "timeout"));
   if (!spec.ok()) return CallAllStream::Refuse(rooms_.offload, spec.status());
+  if (absl::Status valid = RefuseShutdownOfAll(*spec); !valid.ok()) return CallAllStream::Refuse(rooms_.offload, valid);
   return CallAllStream::Start(rooms_.rpc, rooms_.offload, *std::move(spec));
 }
 
@@ -126,7 +135,7 @@ grpc::ServerUnaryReactor* RpcService::ListMethods(grpc::CallbackServerContext* c
   absl::Status admitted = rooms_.authorizer.Admit("/actioncluster.v1.RpcService/ListMethods", *context);
   if (!admitted.ok()) return call->Finish(admitted);
   rooms_.loop.Post([this, call, response, prefix = request->prefix()] {
-    rooms_.membership.Refresh([this, call, response, prefix](absl::Status status) {
+    rooms_.membership.Sync([this, call, response, prefix](const absl::Status& status) {
       if (!status.ok()) {
         call->Finish(status);
         return;

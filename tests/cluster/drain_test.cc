@@ -111,6 +111,8 @@ TEST(DrainTest, ShutdownByACallStopsThatNodeInGoodOrder) {
   watch.AwaitEvent(Watch::EVENT_JOINED, kTwo);
   const pid_t pid = cluster.node(2).pid();
   ASSERT_GT(pid, 0);
+  EXPECT_EQ(Call(cluster.node(1), Request("node.shutdown")).code(), grpc::INVALID_ARGUMENT)
+      << "a slip, and all would stop";
   const Answer answer = Call(cluster.node(1), ToNode(kTwo, Request("node.shutdown")));
   EXPECT_TRUE(answer.ok()) << testing::PrintToString(answer);
   watch.AwaitEvent(Watch::EVENT_LEFT, kTwo);

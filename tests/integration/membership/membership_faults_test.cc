@@ -135,7 +135,8 @@ TEST_F(MembershipFaultsTest, JoinsWhenRedisComes) {
   redis_.Start();
   EXPECT_EQ(joined.Next(), absl::OkStatus());
   a.AwaitServing(true);
-  EXPECT_EQ(a.Refresh(), absl::OkStatus());
+  // Redis may have come back empty, and others be about to rejoin.
+  EXPECT_TRUE(Unavailable(a.Refresh()));
 }
 
 TEST_F(MembershipFaultsTest, AShortLossOfTheConnectionKeepsTheBootAndItsService) {

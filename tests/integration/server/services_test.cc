@@ -16,6 +16,7 @@
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
+#include "server/services/content.h"
 #include "tests/fakes/redis_server.h"
 #include "tests/integration/server/local_node.h"
 
@@ -166,7 +167,7 @@ TEST_F(ServicesTest, LargeCallsAtOnceAreRunOrDeclinedAndTheApplicationStays) {
     callers.emplace_back([&] {
       v1::CallRequest request;
       request.set_method("m");
-      request.set_data(std::string(4 << 20, 'x'));
+      request.set_data(std::string(kMaxContentBytes, 'x'));
       answers.Add(Call(std::move(request)));
     });
   }

@@ -104,6 +104,20 @@ TEST(ErrorTest, HandlerKeepsItsCodeButNotTheReasonItClaims) {
   EXPECT_THAT(MetadataOf(status), ElementsAre(Pair("k", "v")));
 }
 
+TEST(ErrorTest, HandlerCannotSayWhichNodeItRanOn) {
+  v1::Error error;
+  (*error.mutable_metadata())["node_id"] = "another";
+  (*error.mutable_metadata())["k"] = "v";
+  EXPECT_THAT(MetadataOf(HandlerError(error)), ElementsAre(Pair("k", "v")));
+}
+
+TEST(ErrorTest, WhateverRedisSaysIsThatTheBackplaneIsUnavailable) {
+  EXPECT_TRUE(AsBackplaneError(absl::OkStatus()).ok());
+  const absl::Status status = AsBackplaneError(absl::PermissionDeniedError("NOPERM"));
+  EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(status.message(), "NOPERM");
+}
+
 TEST(ErrorTest, HandlersMessageIsCutAtACharacter) {
   v1::Error error;
   error.set_message(std::string((8 << 10) - 1, 'a') + "\xC3\xA4" + "tail");

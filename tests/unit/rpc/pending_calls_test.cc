@@ -117,6 +117,18 @@ TEST_F(PendingCallsTest, LateDuplicateAndForgedRepliesAreRefused) {
   EXPECT_THAT(shares_, ElementsAre("node-a: a"));
   EXPECT_EQ(MetadataOf(End(1))["missing_nodes"], "node-a,node-b");
   EXPECT_EQ(MetadataOf(End(2))["missing_nodes"], "node-b");
+  EXPECT_EQ(MetadataOf(End(1)).count("node_id"), 0u);
+  EXPECT_EQ(MetadataOf(End(2))["node_id"], "node-b");
+}
+
+TEST_F(PendingCallsTest, CallsThatBeganLaterAreNotCountedWithTheEarlier) {
+  OpenFirst(1, {kA});
+  OpenFirst(2, {kA});
+  OpenFirst(3, {kA});
+  EXPECT_EQ(calls_.CountUpTo(0), 0u);
+  EXPECT_EQ(calls_.CountUpTo(2), 2u);
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Result("a")));
+  EXPECT_EQ(calls_.CountUpTo(2), 1u);
 }
 
 TEST_F(PendingCallsTest, SecondAnswerAfterADeclineIsRefused) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "actioncluster/v1/rpc.pb.h"
+#include "backplane/domain/error.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -98,6 +99,15 @@ TEST(ValidateNameTest, NamesHave1To256Bytes) {
   EXPECT_TRUE(ValidateName(std::string(256, 'm'), "method").ok());
   EXPECT_EQ(ValidateName(std::string(257, 'm'), "method").code(), kInvalid);
   EXPECT_THAT(std::string(ValidateName("", "node_id").message()), HasSubstr("node_id"));
+}
+
+TEST(ArgumentsOfTest, WhatWouldNotFitAFrameIsRefused) {
+  v1::CallRequest request;
+  request.set_data(std::string(kMaxContentBytes, 'x'));
+  EXPECT_TRUE(ArgumentsOf(request).ok());
+  request.set_data(std::string(kMaxContentBytes + 1, 'x'));
+  EXPECT_EQ(ReasonOf(ArgumentsOf(request).status()), v1::ERROR_REASON_LIMIT_EXCEEDED);
+  EXPECT_EQ(MetadataOf(ArgumentsOf(request).status())["limit"], "content_bytes");
 }
 
 TEST(ArgumentsOfTest, NoneAndNullAreNoContentButAnEmptyListIsOne) {

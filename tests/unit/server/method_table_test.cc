@@ -237,6 +237,20 @@ TEST_F(MethodTableTest, SilenceDetachesAndClosesTheApplication) {
   EXPECT_THAT(table_.Methods(), ElementsAre("n"));
 }
 
+TEST_F(MethodTableTest, AfterAPauseOfTheNodeAllAreTakenToLive) {
+  const App app = Attach({"m"}, 64, absl::Seconds(2));
+  table_.HeardAll(kStart + absl::Seconds(100));
+  EXPECT_EQ(table_.Expire(kStart + absl::Seconds(101)), kStart + absl::Seconds(102));
+  EXPECT_THAT(app.stream->closed, IsEmpty());
+}
+
+TEST_F(MethodTableTest, OneThatIsGoneRegistersNothing) {
+  const App app = Attach({"m"});
+  table_.Detach(app.id);
+  EXPECT_FALSE(table_.Register(app.id, {"n"}, 64, absl::InfiniteDuration()));
+  EXPECT_THAT(table_.Methods(), IsEmpty());
+}
+
 TEST_F(MethodTableTest, WithoutHeartbeatTimeoutSilenceIsFineForEver) {
   const App app = Attach({"m"});
   EXPECT_EQ(table_.Expire(kStart + absl::Hours(10'000)), absl::InfiniteFuture());

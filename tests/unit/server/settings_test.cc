@@ -77,6 +77,8 @@ TEST(SettingsTest, WhatIsOutOfLimitsIsNamedWithItsSourceAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOf({"--rpc-timeout", "inf"}), HasSubstr("1ms … 1h"));
   EXPECT_THAT(ErrorOf({"--drain-timeout", "-1s"}), HasSubstr("0 … 1h"));
   EXPECT_THAT(ErrorOf({"--host", "example.org"}), HasSubstr("host (from the flag --host)"));
+  EXPECT_THAT(ErrorOf({"--advertise", "http://example.org/"}), HasSubstr("takes a host name"));
+  EXPECT_TRUE(LoadSettings({"--advertise", "node-7.example.org"}, kHome).ok());
   EXPECT_THAT(ErrorOf({"--namespace", "a:b"}), HasSubstr("namespace (from the flag --namespace)"));
 }
 
