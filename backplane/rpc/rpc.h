@@ -48,9 +48,9 @@ class Rpc {
   // BACKPLANE_UNAVAILABLE, inside the destructor.
   ~Rpc();
 
-  // The first reply. Errors: METHOD_NOT_FOUND, NODE_NOT_FOUND, CONNECTION_NOT_FOUND (each only when Redis has confirmed
-  // it), BACKPLANE_UNAVAILABLE, RPC_TIMEOUT, HANDLER_FAILED and what handlers chose, LIMIT_EXCEEDED when all that might
-  // answer are overloaded.
+  // The first reply. Errors: METHOD_NOT_FOUND, NODE_NOT_FOUND, CONNECTION_NOT_FOUND: when Redis has confirmed it, or every
+  // node that was asked says that it does not offer the method; BACKPLANE_UNAVAILABLE, RPC_TIMEOUT, HANDLER_FAILED and what
+  // handlers chose, LIMIT_EXCEEDED when all that might answer are overloaded.
   CallId Call(CallSpec spec, Done done);
 
   // Every reply of those that the target names. Ends OK when every share has ended, else as above, RPC_TIMEOUT with
