@@ -42,7 +42,7 @@ void Membership::Impl::SendJoin() {
 void Membership::Impl::OnJoin(absl::Time sent, uint64_t revision, absl::StatusOr<MembershipStore::Joined> joined) {
   if (phase != Phase::kJoining) return;
   if (!joined.ok()) {
-    const absl::Status why = joined.status();
+    const absl::Status& why = joined.status();
     if (absl::IsFailedPrecondition(why) && join_done.has_value()) {
       phase = Phase::kLeft;
       FailWaiting(why);

@@ -11,7 +11,7 @@
 namespace actioncluster::redis {
 
 struct Client::Impl {
-  Impl(Loop& on_loop, LinkOptions options, std::vector<Script> scripts)
+  Impl(Loop& on_loop, LinkOptions options, const std::vector<Script>& scripts)
       : loop(on_loop),
         command_timeout(options.command_timeout),
         core(options, scripts),
@@ -60,8 +60,8 @@ struct Client::Impl {
   const std::shared_ptr<Impl*> alive = std::make_shared<Impl*>(this);
 };
 
-Client::Client(Loop& loop, LinkOptions options, std::vector<Script> scripts)
-    : impl_(std::make_unique<Impl>(loop, std::move(options), std::move(scripts))) {}
+Client::Client(Loop& loop, LinkOptions options, const std::vector<Script>& scripts)
+    : impl_(std::make_unique<Impl>(loop, std::move(options), scripts)) {}
 
 // While impl_ is still there: completions may call Execute.
 Client::~Client() { impl_->Close(); }

@@ -36,7 +36,7 @@ class Client {
   using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
 
   // Starts connecting at the loop's next turn. The loop and the scripts' storage outlive the client.
-  Client(Loop& loop, LinkOptions options, std::vector<Script> scripts);
+  Client(Loop& loop, LinkOptions options, const std::vector<Script>& scripts);
   ~Client();
 
   void Execute(Command command, absl::Time deadline, Completion done);

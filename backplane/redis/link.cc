@@ -14,7 +14,7 @@
 namespace actioncluster::redis {
 namespace {
 
-constexpr size_t kReadSize = 64 * 1024;
+constexpr size_t kReadSize = size_t{64} * 1024;
 constexpr size_t kMaxKeptBuffer = size_t{1} << 20;
 
 }  // namespace
@@ -213,7 +213,7 @@ absl::Status Link::WriteOutput() {
   const int error = uv_write(&write->request, &stream_->stream, &buf, 1, &Write::OnWritten);
   if (error < 0) return absl::UnavailableError(uv_strerror(error));
   stream_->unwritten += write->bytes.size();
-  write.release();
+  static_cast<void>(write.release());  // OnWritten frees it.
   return absl::OkStatus();
 }
 

@@ -12,7 +12,7 @@ namespace actioncluster::redis {
 namespace {
 
 // hiredis moves what is left of its buffer after each KiB that it has read: small portions keep that cheap.
-constexpr size_t kPortion = 16 * 1024;
+constexpr size_t kPortion = size_t{16} * 1024;
 // Redis's own limit on a string is 512 MiB.
 constexpr size_t kMaxUnfinished = size_t{576} << 20;
 constexpr int kMaxElements = 1 << 24;
