@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -31,7 +30,7 @@
 namespace actioncluster {
 namespace {
 
-// How long streams that are told to end may take, and how long giving back the lease may.
+// How long streams that are told to end may take before they are cut.
 constexpr absl::Duration kGrace = absl::Seconds(1);
 // Past the drain, all of a stop is quick; a process that does not get there is ended by SIGALRM.
 constexpr absl::Duration kStopLimit = absl::Seconds(8);

@@ -155,9 +155,7 @@ void Asker::Send(const RequestPtr& request, const std::vector<std::string>& boot
                    self.Sent(request, boots, *receivers);
                    return;
                  }
-                 const absl::Status why = absl::IsDeadlineExceeded(receivers.status())
-                                              ? BackplaneUnavailable("Redis has not said whether it sent the call")
-                                              : receivers.status();
+                 const absl::Status& why = receivers.status();  // BACKPLANE_UNAVAILABLE, whatever Redis said.
                  if (request->call.notification) {
                    self.pending_.End(request->call.id, why);
                  } else {

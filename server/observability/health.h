@@ -20,8 +20,6 @@ class Health {
   Health(Loop& loop, Bus& bus, Membership& membership, const DrainSequence& drain,
          absl::AnyInvocable<void(bool serving)> changed);
 
-  bool serving() const { return serving_; }
-
  private:
   void Look();
 

@@ -100,7 +100,7 @@ absl::Status WorkerFiles::Named(const std::string& node_id, const std::string& b
   if (node_id.empty() || node_id.front() == '.' || node_id.find('/') != std::string::npos) {
     return absl::InvalidArgumentError("a node's name that is no file's name");
   }
-  // First of all: from here on the boot may be in Redis, and must be found dead if we die.
+  // First of all: the boot is in Redis already, and must be found dead if we die.
   if (ftruncate(impl_->lock.get(), 0) != 0 ||
       pwrite(impl_->lock.get(), boot_id.data(), boot_id.size(), 0) != static_cast<ssize_t>(boot_id.size())) {
     return Failed("cannot write", impl_->lock_path);
