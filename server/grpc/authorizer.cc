@@ -32,6 +32,8 @@ constexpr std::array kRules = {
     Rule{"/actioncluster.v1.ClusterService/GetNode", Need::kToken},
     Rule{"/actioncluster.v1.ClusterService/WatchNodes", Need::kToken},
     Rule{"/actioncluster.v1.ClusterService/Drain", Need::kToken},
+    Rule{"/actioncluster.v1.PubSubService/Publish", Need::kToken},
+    Rule{"/actioncluster.v1.PubSubService/Subscribe", Need::kToken},
     Rule{"/grpc.health.v1.Health/Check", Need::kNothing},
     Rule{"/grpc.health.v1.Health/Watch", Need::kNothing},
     Rule{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::kNothing},

@@ -1,0 +1,61 @@
+#ifndef ACTIONCLUSTER_CLIENT_ATTACH_PLAN_H_
+#define ACTIONCLUSTER_CLIENT_ATTACH_PLAN_H_
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/random/bit_gen_ref.h"
+#include "absl/time/time.h"
+
+namespace actioncluster::client {
+
+// Decides to which node a stream is to be attached next, and when. After a loss every other address that is known is tried once without delay, the nearest
+// hope first: what a draining node has named, then what the list of nodes says, then the configured addresses, last the one that was lost. When
+// all have failed it waits, longer each time, with jitter, and begins anew; a stream that stood for a while makes the delays small again.
+//
+// Does no I/O and reads no clock.
+class AttachPlan {
+ public:
+  struct Options {
+    absl::Duration initial_backoff = absl::Milliseconds(50);
+    absl::Duration max_backoff = absl::Seconds(2);
+    // A stream that was attached for less counts as one that failed: a node that lets go at once must not be hammered.
+    absl::Duration stable_after = absl::Seconds(1);
+  };
+  struct Attempt {
+    std::string address;
+    absl::Time at;  // Not before.
+  };
+
+  // At least one address.
+  AttachPlan(std::vector<std::string> configured, absl::BitGenRef random) : AttachPlan(configured, random, Options()) {}
+  AttachPlan(std::vector<std::string> configured, absl::BitGenRef random, Options options);
+
+  // The next attempt. To be followed by Attached or Failed.
+  Attempt Next(absl::Time now);
+  // The attempt at this address succeeded.
+  void Attached(const std::string& address, absl::Time now);
+  // The attempt failed, or the attached stream was lost.
+  void Failed(const std::string& address, absl::Time now);
+  // The node at this address wants to be left, and names others.
+  void Leave(const std::string& address, const std::vector<std::string>& alternatives, absl::Time now);
+  // The addresses of the nodes as the cluster lists them; replaces what was known.
+  void Learn(std::vector<std::string> nodes);
+
+ private:
+  void Refill(const std::string& last);
+
+  const std::vector<std::string> configured_;
+  absl::BitGenRef random_;
+  const Options options_;
+  std::vector<std::string> listed_;
+  std::deque<std::string> queue_;  // Still to be tried in this round.
+  absl::Duration backoff_;
+  absl::Time not_before_ = absl::InfinitePast();
+  absl::Time attached_at_ = absl::InfiniteFuture();
+};
+
+}  // namespace actioncluster::client
+
+#endif  // ACTIONCLUSTER_CLIENT_ATTACH_PLAN_H_
