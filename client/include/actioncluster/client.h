@@ -24,14 +24,14 @@ struct ClientOptions {
   std::vector<std::string> addresses = {"127.0.0.1:7400"};
   // Shown with every call, as `authorization: Bearer TOKEN`. Empty: none.
   std::string api_token;
-  // How long a call may take that does not say so itself. More than 0.
+  // How long a call may take that does not say so itself: what Call and CallAll then tell the node. More than 0, at most 1 h.
   absl::Duration timeout = absl::Seconds(5);
 };
 
 // One application's way into the cluster: one gRPC channel to whichever node answers, and calls as plain functions. A thin layer over the
 // generated stubs: each function is one rpc, takes and gives that rpc's own messages, and adds
 //   the API token;
-//   a deadline: the request's `timeout` (and a second more, so that the node's own answer about it arrives), else ClientOptions::timeout;
+//   a deadline: the request's `timeout`, else ClientOptions::timeout, and where the node keeps it too a second more, so that its own answer arrives;
 //   the errors' reason and node: see status.h;
 //   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods) wait for a connection and are tried up to 5
 //   times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent once, and fail at once if no node is reached.
@@ -73,7 +73,6 @@ class Client {
   const ClientOptions& options() const;
 
  private:
-  friend class Attachment;
   struct Impl;
   explicit Client(std::unique_ptr<Impl> impl);
   const std::unique_ptr<Impl> impl_;

@@ -1,7 +1,9 @@
 #ifndef ACTIONCLUSTER_CLIENT_INCLUDE_ACTIONCLUSTER_JSON_H_
 #define ACTIONCLUSTER_CLIENT_INCLUDE_ACTIONCLUSTER_JSON_H_
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -10,12 +12,12 @@
 // JSON as the API carries it: google.protobuf.Value for content, google.protobuf.ListValue for arguments. Pure functions; any thread.
 namespace actioncluster::client {
 
-// One JSON value: `{"n": 1}`, `[]`, `null`, `"text"`. INVALID_ARGUMENT if the text is no JSON.
+// One JSON value: `{"n": 1}`, `[]`, `null`, `"text"`. INVALID_ARGUMENT if the text is no JSON (RFC 8259), or nested deeper than nodes take.
 absl::StatusOr<google::protobuf::Value> ParseJson(absl::string_view text);
 // A JSON array as arguments: `["hi", 3]`. INVALID_ARGUMENT if the text is no JSON array.
 absl::StatusOr<google::protobuf::ListValue> ParseArgs(absl::string_view text);
 
-// In one line, without spaces. Integers up to 2^53 without a decimal point.
+// In one line, without spaces; fields by name. Integers up to 2^53 without a decimal point.
 std::string ToJson(const google::protobuf::Value& value);
 std::string ToJson(const google::protobuf::ListValue& values);
 
@@ -24,6 +26,7 @@ google::protobuf::Value ToValue(absl::string_view text);
 google::protobuf::Value ToValue(const char* text);
 google::protobuf::Value ToValue(double number);
 google::protobuf::Value ToValue(int number);
+google::protobuf::Value ToValue(int64_t number);
 google::protobuf::Value ToValue(bool truth);
 google::protobuf::Value ToValue(google::protobuf::Value value);
 
