@@ -24,6 +24,7 @@
 #include "server/grpc/public_server.h"
 #include "server/rooms.h"
 #include "server/services/cluster_service.h"
+#include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
 #include "server/supervisor/worker_files.h"
 
@@ -114,9 +115,11 @@ class Node {
   std::unique_ptr<Rooms> rooms_;        // The pointer is main's, what it points to the I/O thread's.
 
   std::optional<Authorizer> authorizer_;
-  std::optional<Offload> offload_;
+  std::optional<Offload> offload_;     // Converts large bodies.
+  std::optional<Offload> deliveries_;  // Writes to subscribers.
   std::optional<RpcService> rpc_service_;
   std::optional<ClusterService> cluster_service_;
+  std::optional<PubSubService> pubsub_service_;
 
   absl::Mutex mutex_;
   bool serving_ ABSL_GUARDED_BY(mutex_) = false;
@@ -160,6 +163,7 @@ absl::Status Node::Build() {
 
   authorizer_.emplace(api_token);
   offload_.emplace();
+  deliveries_.emplace();
   // Until the node has a name, and so a log file, its log is the supervisor's standard error: people read that.
   FLAGS_minloglevel = google::GLOG_WARNING;
   io_thread_ = std::thread([this] { loop_.Run(); });
@@ -191,6 +195,11 @@ absl::Status Node::Build() {
                                                  .watchers = rooms_->watchers,
                                                  .authorizer = *authorizer_,
                                                  .offload = *offload_});
+  pubsub_service_.emplace(PubSubService::Rooms{.loop = loop_,
+                                               .pubsub = rooms_->pubsub,
+                                               .subscribers = rooms_->subscribers,
+                                               .authorizer = *authorizer_,
+                                               .offload = *deliveries_});
   return absl::OkStatus();
 }
 
@@ -250,8 +259,7 @@ void Node::Stop() {
   absl::Notification left;
   loop_.Post([&] {
     const bool joined = !rooms_->membership.self().boot.empty();
-    rooms_->host.CloseAll(BackplaneUnavailable("this node is stopping"));
-    rooms_->watchers.CloseAll(BackplaneUnavailable("this node is stopping"));
+    rooms_->CloseStreams(BackplaneUnavailable("this node is stopping"));
     rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
       LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
       // A node that never joined still knows of a boot to succeed.
@@ -268,6 +276,7 @@ void Node::Stop() {
   for (const auto& server : servers) server->Shutdown(kGrace);
   servers.clear();
   offload_.reset();
+  deliveries_.reset();
   OnLoop([this] {
     rooms_.reset();
     LOG(INFO) << "node stopped";
@@ -286,7 +295,7 @@ void Node::SetServing(bool serving) {
 
 absl::Status Node::Listen(const std::string& address, PublicServer::Port port) {
   absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_});
+      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_});
   if (!server.ok()) return server.status();
   absl::MutexLock lock(&mutex_);
   (*server)->SetServing(serving_);

@@ -1,6 +1,8 @@
 #include "server/rooms.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "backplane/scripts/scripts.h"
 #include "glog/logging.h"
@@ -17,8 +19,10 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
       node_methods(membership, bus.counters()),
       host(loop, bus, membership, keys, node_methods),
       rpc(loop, bus, membership, presence, keys, host),
+      pubsub(loop, bus, membership, keys),
       drain(loop, membership, host, rpc),
       watchers(membership),
+      subscribers(pubsub, membership),
       hooks(std::move(node_hooks)),
       health(loop, bus, membership, drain, [this](bool serving) { hooks.on_serving(serving); }) {
   const auto stats = [this] {
@@ -26,9 +30,11 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     now.set_calls_running(static_cast<uint32_t>(host.running()));
     now.set_calls_waiting(rpc.waiting());
     now.set_applications(static_cast<uint32_t>(host.applications()));
+    now.set_subscribers(static_cast<uint32_t>(subscribers.size()));
     return now;
   };
   membership.SetStatsSource(stats);
+  drain.OnBegin([this](const std::vector<std::string>& alternatives) { subscribers.Drain(alternatives); });
   node_methods.SetControl(
       {.shutdown = [this] { hooks.shutdown(); },
        .drain = [this](absl::Duration timeout, DrainSequence::Done done) { drain.Begin(timeout, std::move(done)); },
@@ -41,6 +47,12 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     LOG(INFO) << "node " << kNames[static_cast<int>(event.kind)] << " id=" << event.node.id()
               << " boot=" << event.node.boot_id();
   });
+}
+
+void Rooms::CloseStreams(const absl::Status& why) {
+  host.CloseAll(why);
+  watchers.CloseAll(why);
+  subscribers.CloseAll(why);
 }
 
 }  // namespace actioncluster

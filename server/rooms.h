@@ -4,10 +4,12 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "backplane/bus/bus.h"
 #include "backplane/keys/keys.h"
 #include "backplane/membership/membership.h"
 #include "backplane/presence/presence.h"
+#include "backplane/pubsub/pubsub.h"
 #include "backplane/redis/client.h"
 #include "backplane/redis/loop.h"
 #include "backplane/rpc/rpc.h"
@@ -17,6 +19,7 @@
 #include "server/methods/node_methods.h"
 #include "server/observability/health.h"
 #include "server/services/node_stream.h"
+#include "server/services/subscribers.h"
 
 namespace actioncluster {
 
@@ -31,6 +34,9 @@ struct Rooms {
   Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& link, Sealer sealer, MembershipOptions self,
         Hooks hooks);
 
+  // Ends all streams of clients with this status.
+  void CloseStreams(const absl::Status& why);
+
   const Keys keys;
   redis::Client commands;
   Bus bus;
@@ -39,8 +45,10 @@ struct Rooms {
   NodeMethods node_methods;
   MethodHost host;
   Rpc rpc;
+  PubSub pubsub;
   DrainSequence drain;
   NodeWatchers watchers;
+  Subscribers subscribers;
   Hooks hooks;
   Health health;
 };

@@ -107,7 +107,11 @@ struct Bus::Impl {
   ReplayWindow window;
   CanaryWatch watch;
   absl::Time next_forget = absl::InfinitePast();
-  absl::flat_hash_map<int, Handler> handlers;
+  struct Registered {
+    Handler handle;
+    Own own;
+  };
+  absl::flat_hash_map<int, Registered> handlers;
   absl::Status state = BackplaneUnavailable("the bus has not begun");
   std::deque<StateListener> listeners;  // A listener may add another: references stay valid.
   BusCounters counters;
@@ -208,22 +212,23 @@ std::optional<Rejection> Bus::Impl::Check(absl::string_view channel, const Envel
 }
 
 void Bus::Impl::Deliver(absl::string_view channel, const Envelope& envelope, absl::Time now) {
-  if (envelope.sender_boot() == boot) {
-    if (envelope.body_case() != Envelope::kCanary || channel != own_channel) {
-      ++counters.own;
-      return;
-    }
+  const bool own = envelope.sender_boot() == boot;
+  if (own && envelope.body_case() == Envelope::kCanary && channel == own_channel) {
     ++counters.accepted;
     watch.Heard(envelope.canary().number(), now);
     UpdateState();
     return;
   }
-  ++counters.accepted;
   const auto handler = handlers.find(envelope.body_case());
+  if (own && (handler == handlers.end() || handler->second.own == Own::kDrop)) {
+    ++counters.own;
+    return;
+  }
+  ++counters.accepted;
   if (handler == handlers.end()) return;
   // It was not sent after it came, whatever the clocks' uncertainty says.
   const absl::Time sent_at = std::min(clock.ToMonotonic(absl::FromUnixMicros(envelope.sent_at_us())), now);
-  handler->second(envelope, sent_at);
+  handler->second.handle(envelope, sent_at);
 }
 
 void Bus::Impl::Reject(Rejection rejection, absl::string_view channel) {
@@ -323,7 +328,7 @@ void Bus::Begin(const std::string& boot_id, absl::AnyInvocable<void() &&> listen
 
 void Bus::SetName(const std::string& node_id) { impl_->name = node_id; }
 
-void Bus::Handle(Body body, Handler handler) { impl_->handlers[body] = std::move(handler); }
+void Bus::Handle(Body body, Handler handler, Own own) { impl_->handlers[body] = {std::move(handler), own}; }
 
 void Bus::Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening) {
   impl_->Listen(channel, std::move(listening));

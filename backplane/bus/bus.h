@@ -30,8 +30,9 @@ struct BusOptions {
 // What the bus has seen. Atomics: read them from any thread.
 struct BusCounters {
   std::atomic<uint64_t> published{0};
-  std::atomic<uint64_t> accepted{0};  // Genuine and new, and of another boot or a canary of ours.
-  std::atomic<uint64_t> own{0};       // Our own, come back on a shared channel; not handled.
+  std::atomic<uint64_t> accepted{
+      0};  // Genuine and new, and of another boot, a canary of ours, or of a kind that we want back.
+  std::atomic<uint64_t> own{0};                               // Our own, come back on a shared channel; not handled.
   std::array<std::atomic<uint64_t>, kRejections> rejected{};  // By Rejection.
 };
 
@@ -61,8 +62,10 @@ class Bus {
   // The name that the boot has claimed; it is in what is sent from now on.
   void SetName(const std::string& node_id);
 
+  // What becomes of this node's own envelopes when they come back on a channel that it listens on.
+  enum class Own { kDrop, kHandle };
   // One handler for each kind of body, set before Begin. A body without one is dropped.
-  void Handle(Body body, Handler handler);
+  void Handle(Body body, Handler handler, Own own = Own::kDrop);
 
   // Listens on one more channel; `listening` runs when Redis has confirmed it and its clock is known: what is sent from then on is heard. It is
   // dropped unrun if the channel is given up before, or the bus destroyed.

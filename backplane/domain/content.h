@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "actioncluster/internal/v1/content.pb.h"
+
 namespace actioncluster {
 
 // A caller's own data. Only the two ends know what is in it; everything in between moves the bytes.
@@ -15,6 +17,10 @@ struct Content {
 
   friend bool operator==(const Content&, const Content&) = default;
 };
+
+// As it travels in envelopes; of none, nothing is set. A kind that we do not know (of a newer peer) is taken for none. Any thread.
+void ToProto(Content content, internal::v1::Content* proto);
+Content FromProto(const internal::v1::Content& proto);
 
 }  // namespace actioncluster
 

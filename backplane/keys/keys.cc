@@ -63,5 +63,7 @@ std::string Keys::Connection(absl::string_view connection_id) const {
 std::string Keys::ChannelAll() const { return absl::StrCat(channels_, "all"); }
 std::string Keys::ChannelBoot(absl::string_view boot_id) const { return absl::StrCat(channels_, "boot:", boot_id); }
 std::string Keys::ChannelMethod(absl::string_view method) const { return absl::StrCat(channels_, "method:", method); }
+std::string Keys::ChannelType(absl::string_view type) const { return absl::StrCat(channels_, "type:", type); }
+std::string Keys::ChannelAllTypes() const { return absl::StrCat(channels_, "types"); }
 
 }  // namespace actioncluster

@@ -36,6 +36,8 @@ class Keys {
   std::string ChannelAll() const;                             // every node
   std::string ChannelBoot(absl::string_view boot_id) const;   // one life of one node
   std::string ChannelMethod(absl::string_view method) const;  // the nodes that offer it
+  std::string ChannelType(absl::string_view type) const;      // the nodes with subscribers of this message type
+  std::string ChannelAllTypes() const;                        // the nodes with subscribers by pattern
 
  private:
   const std::string namespace_;

@@ -6,34 +6,6 @@
 #include "backplane/domain/error.h"
 
 namespace actioncluster {
-namespace {
-
-void ToProto(const Content& content, internal::v1::Content* proto) {
-  switch (content.kind) {
-    case Content::Kind::kNone:
-      return;
-    case Content::Kind::kJson:
-      proto->set_kind(internal::v1::Content::KIND_JSON);
-      break;
-    case Content::Kind::kBytes:
-      proto->set_kind(internal::v1::Content::KIND_BYTES);
-      break;
-  }
-  proto->set_body(content.body);
-}
-
-Content FromProto(const internal::v1::Content& proto) {
-  switch (proto.kind()) {
-    case internal::v1::Content::KIND_JSON:
-      return {Content::Kind::kJson, proto.body()};
-    case internal::v1::Content::KIND_BYTES:
-      return {Content::Kind::kBytes, proto.body()};
-    default:
-      return {};
-  }
-}
-
-}  // namespace
 
 internal::v1::Call ToProto(const IncomingCall& call, absl::Time now) {
   internal::v1::Call proto;

@@ -17,8 +17,12 @@ Offload::~Offload() {
 void Offload::Run(size_t bytes, absl::AnyInvocable<void() &&> work) {
   if (bytes <= kInlineBytes) {
     std::move(work)();
-    return;
+  } else {
+    Post(std::move(work));
   }
+}
+
+void Offload::Post(absl::AnyInvocable<void() &&> work) {
   absl::MutexLock lock(&mutex_);
   queue_.push_back(std::move(work));
 }

@@ -21,8 +21,10 @@ class Offload {
   // Runs what is queued, then ends its thread.
   ~Offload();
 
-  // Runs `work` before it returns if `bytes` are few, else on its own thread, in order.
+  // Runs `work` before it returns if `bytes` are few, else as Post does.
   void Run(size_t bytes, absl::AnyInvocable<void() &&> work) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs `work` on its own thread, in the order of posting.
+  void Post(absl::AnyInvocable<void() &&> work) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Loop() ABSL_LOCKS_EXCLUDED(mutex_);

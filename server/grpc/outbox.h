@@ -17,6 +17,10 @@
 
 namespace actioncluster {
 
+// Who begins to write when nothing is being written: the one who pushes, or the offload's thread, so that a pusher who has many streams to serve is
+// not held up by the writes.
+enum class OutboxWriter { kPusher, kOffload };
+
 // What waits to be written to one stream: in order, one write at a time, bounded in frames and bytes, so that a client that does not read costs no more
 // than this, and nobody waits for it. Frames are made when their turn comes, off the I/O thread if they are large.
 //
@@ -34,8 +38,20 @@ class Outbox {
          absl::AnyInvocable<void(grpc::Status)> finish)
       : offload_(offload), limits_(limits), start_write_(std::move(start_write)), finish_(std::move(finish)) {}
 
+  // Runs an operation of the stream that is no write (sending the initial metadata) in its turn, before anything is pushed; the reactor passes its end on to
+  // OnWriteDone. False: the stream has ended; it is not run.
+  bool Begin(absl::AnyInvocable<void() &&> operation) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) return false;
+      writing_ = true;
+    }
+    std::move(operation)();
+    return true;
+  }
+
   // Queues a frame of about `bytes`. False: there is no room for it, or the stream has ended; the frame is dropped.
-  bool Push(size_t bytes, Make make) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool Push(size_t bytes, Make make, OutboxWriter writer = OutboxWriter::kPusher) ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       absl::MutexLock lock(&mutex_);
       if (end_.has_value()) return false;
@@ -45,8 +61,18 @@ class Outbox {
       if (writing_) return true;
       writing_ = true;
     }
-    WriteNext();
+    if (writer == OutboxWriter::kPusher) {
+      WriteNext();
+    } else {
+      offload_.Post([this] { WriteNext(); });  // Until it has run, the stream cannot end.
+    }
     return true;
+  }
+
+  // Nothing is being written, nor waits for it.
+  bool idle() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return !writing_;
   }
 
   // The stream ends with this status, after what is queued if `flush`, else as soon as the write under way is done. The first End counts.
@@ -116,7 +142,7 @@ class Outbox {
 
   Frame frame_;  // Belongs to the write under way.
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -30,6 +30,7 @@ void DrainSequence::Begin(absl::Duration timeout, Done done) {
       }
     }
     LOG(INFO) << "draining running=" << Busy() << " alternatives=" << alternatives.size();
+    if (on_begin_) on_begin_(alternatives);
     host_.Drain(std::move(alternatives));
     membership_.SetDraining(true, [](const absl::Status& status) {
       LOG_IF(WARNING, !status.ok()) << "the drain is not announced: " << status;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -28,6 +29,11 @@ class DrainSequence {
 
   bool begun() const { return begun_; }
 
+  // Hears, once, that the drain begins, and the addresses of other nodes. It may not call Begin.
+  void OnBegin(absl::AnyInvocable<void(const std::vector<std::string>& alternatives)> listener) {
+    on_begin_ = std::move(listener);
+  }
+
  private:
   struct Waiter {
     absl::Time until;
@@ -43,6 +49,7 @@ class DrainSequence {
   const Rpc& rpc_;
   bool begun_ = false;
   CallId newest_ = 0;  // The last call that the drain waits for.
+  absl::AnyInvocable<void(const std::vector<std::string>&)> on_begin_;
   std::vector<Waiter> waiters_;
   Timer timer_;
 };

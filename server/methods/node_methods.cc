@@ -110,6 +110,7 @@ Outcome NodeMethods::Info() {
   counts["calls_running"] = Number(stats.calls_running());
   counts["calls_waiting"] = Number(stats.calls_waiting());
   counts["applications"] = Number(stats.applications());
+  counts["subscribers"] = Number(stats.subscribers());
   auto& bus = *fields["bus"].mutable_struct_value()->mutable_fields();
   bus["published"] = Number(static_cast<double>(bus_.published));
   bus["accepted"] = Number(static_cast<double>(bus_.accepted));

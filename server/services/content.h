@@ -36,13 +36,22 @@ absl::StatusOr<Content> ArgumentsOf(const Message& message) {
   return WithinLimit({.kind = Content::Kind::kJson, .body = message.args().SerializeAsString()}, "args");
 }
 
-// The result of a message with `oneof …{Value result; bytes data}`.
+// The content of a message with `oneof …{Value NAME; bytes data}`; `json` is the field NAME, or null if it is not set.
+template <class Message>
+absl::StatusOr<Content> ContentOf(const Message& message, const google::protobuf::Value* json,
+                                  absl::string_view field) {
+  if (message.has_data()) return WithinLimit({.kind = Content::Kind::kBytes, .body = message.data()}, "data");
+  if (json == nullptr) return Content{};
+  if (absl::Status valid = ValidateJson(*json, field); !valid.ok()) return valid;
+  return WithinLimit({.kind = Content::Kind::kJson, .body = json->SerializeAsString()}, field);
+}
 template <class Message>
 absl::StatusOr<Content> ResultOf(const Message& message) {
-  if (message.has_data()) return WithinLimit({.kind = Content::Kind::kBytes, .body = message.data()}, "data");
-  if (!message.has_result()) return Content{};
-  if (absl::Status valid = ValidateJson(message.result(), "result"); !valid.ok()) return valid;
-  return WithinLimit({.kind = Content::Kind::kJson, .body = message.result().SerializeAsString()}, "result");
+  return ContentOf(message, message.has_result() ? &message.result() : nullptr, "result");
+}
+template <class Message>
+absl::StatusOr<Content> ValueOf(const Message& message) {
+  return ContentOf(message, message.has_value() ? &message.value() : nullptr, "value");
 }
 
 // Into such messages. JSON that does not parse (a peer's fault) leaves an unset value, never a crash.

@@ -26,6 +26,7 @@ v1::Node NodeToProto(const Membership::Snapshot& snapshot) {
   node.mutable_counts()->set_calls_running(snapshot.stats.calls_running());
   node.mutable_counts()->set_calls_waiting(snapshot.stats.calls_waiting());
   node.mutable_counts()->set_applications(snapshot.stats.applications());
+  node.mutable_counts()->set_subscribers(snapshot.stats.subscribers());
   return node;
 }
 

@@ -54,8 +54,13 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint) {
                                                  .watchers = rooms_->watchers,
                                                  .authorizer = authorizer_,
                                                  .offload = *offload_});
+  pubsub_service_.emplace(PubSubService::Rooms{.loop = io_.loop(),
+                                               .pubsub = rooms_->pubsub,
+                                               .subscribers = rooms_->subscribers,
+                                               .authorizer = authorizer_,
+                                               .offload = *offload_});
   absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_});
+      PublicServer::Start(address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_, &*pubsub_service_});
   CHECK(server.ok()) << server.status();
   server_ = *std::move(server);
   grpc::ChannelArguments arguments;
@@ -63,13 +68,13 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint) {
   const auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   rpc_stub_ = v1::RpcService::NewStub(channel);
   cluster_stub_ = v1::ClusterService::NewStub(channel);
+  pubsub_stub_ = v1::PubSubService::NewStub(channel);
 }
 
 LocalNode::~LocalNode() {
   const fakes::Waiter<absl::Status> left;
   io_.Run([&] {
-    rooms_->host.CloseAll(absl::UnavailableError("the test ends"));
-    rooms_->watchers.CloseAll(absl::UnavailableError("the test ends"));
+    rooms_->CloseStreams(absl::UnavailableError("the test ends"));
     rooms_->membership.Leave(left.Callback());
   });
   const absl::Status status = left.Next();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "backplane/redis/endpoint.h"
 #include "server/grpc/authorizer.h"
@@ -15,6 +16,7 @@
 #include "server/grpc/public_server.h"
 #include "server/rooms.h"
 #include "server/services/cluster_service.h"
+#include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
 #include "tests/fakes/loop_thread.h"
 #include "tests/fakes/waiter.h"
@@ -33,6 +35,7 @@ class LocalNode {
   const std::string& id() const { return id_; }
   v1::RpcService::Stub& rpc() { return *rpc_stub_; }
   v1::ClusterService::Stub& cluster() { return *cluster_stub_; }
+  v1::PubSubService::Stub& pubsub() { return *pubsub_stub_; }
   // Its atomics, and what runs on the loop by io().
   Rooms& rooms() { return *rooms_; }
   fakes::LoopThread& io() { return io_; }
@@ -48,9 +51,11 @@ class LocalNode {
   std::optional<Offload> offload_;
   std::optional<RpcService> rpc_service_;
   std::optional<ClusterService> cluster_service_;
+  std::optional<PubSubService> pubsub_service_;
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
+  std::unique_ptr<v1::PubSubService::Stub> pubsub_stub_;
 };
 
 }  // namespace actioncluster

@@ -1,0 +1,76 @@
+#include "server/services/subscription_stream.h"
+
+#include <utility>
+
+#include "server/services/subscribers.h"
+#include "server/services/subscription_frames.h"
+
+namespace actioncluster {
+
+SubscriptionStream::SubscriptionStream(grpc::CallbackServerContext& context, Loop& loop, Subscribers& subscribers,
+                                       Offload& offload)
+    : context_(context),
+      loop_(loop),
+      subscribers_(subscribers),
+      outbox_(
+          offload, {}, [this](const grpc::ByteBuffer* frame) { StartWrite(frame); },
+          [this](grpc::Status status) { Finish(std::move(status)); }) {}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* SubscriptionStream::Start(grpc::CallbackServerContext& context, Loop& loop,
+                                                                      Subscribers& subscribers, Offload& offload,
+                                                                      const absl::Status& admitted, Interest interest) {
+  std::shared_ptr<SubscriptionStream> stream(new SubscriptionStream(context, loop, subscribers, offload));
+  stream->self_ = stream;
+  if (!admitted.ok()) {
+    stream->End(admitted, /*flush=*/false);
+  } else {
+    loop.Post(
+        [stream, interest = std::move(interest)]() mutable { stream->subscribers_.Add(stream, std::move(interest)); });
+  }
+  return stream.get();
+}
+
+void SubscriptionStream::Open(const std::string& node_id) {
+  outbox_.Begin([&] {
+    context_.AddInitialMetadata("actioncluster-node-id", node_id);
+    StartSendInitialMetadata();
+  });
+}
+
+void SubscriptionStream::Send(const grpc::ByteBuffer& frame, size_t bytes, OutboxWriter writer) {
+  if (Push(&frame, bytes, writer)) return;
+  ++missed_;
+  dropping_ = true;
+  // All may have been written just now: then no write ends any more that would tell.
+  if (outbox_.idle()) TellMissing();
+}
+
+void SubscriptionStream::TellMissing() {
+  if (missed_ > 0 || gap_) Push(nullptr, 0, OutboxWriter::kOffload);
+}
+
+bool SubscriptionStream::Push(const grpc::ByteBuffer* frame, size_t bytes, OutboxWriter writer) {
+  grpc::ByteBuffer whole = missed_ > 0 || gap_ ? WithMissing(frame, missed_, gap_) : *frame;
+  if (!outbox_.Push(
+          bytes, [whole = std::move(whole)]() mutable { return std::move(whole); }, writer))
+    return false;
+  missed_ = 0;
+  gap_ = false;
+  dropping_ = false;
+  return true;
+}
+
+void SubscriptionStream::OnWriteDone(bool ok) {
+  // The outbox may end the stream, and so this, unless somebody holds it.
+  const auto self = shared_from_this();
+  outbox_.OnWriteDone(ok);
+  if (dropping_ && outbox_.idle()) {
+    loop_.Post([self] { self->TellMissing(); });
+  }
+}
+
+void SubscriptionStream::OnDone() {
+  loop_.Post([self = std::move(self_)] { self->subscribers_.Remove(self.get()); });
+}
+
+}  // namespace actioncluster
