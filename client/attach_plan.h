@@ -11,15 +11,17 @@
 namespace actioncluster::client {
 
 // Decides to which node a stream is to be attached next, and when. After a loss every other address that is known is tried once without delay, the nearest
-// hope first: what a draining node has named, then what the list of nodes says, then the configured addresses, last the one that was lost. When
-// all have failed it waits, longer each time, with jitter, and begins anew; a stream that stood for a while makes the delays small again.
+// hope first: what a draining node has named, then what the list of nodes says (each in random order, so that not all who lose a node fall upon one other),
+// then the configured addresses, last the one that was lost. When all have failed it waits, longer each time, with jitter, and begins anew; a stream
+// that stood for a while makes the delays small again.
 //
 // Does no I/O and reads no clock.
 class AttachPlan {
  public:
   struct Options {
+    // A delay is between the backoff and twice that; the backoff doubles from its initial value until a delay can be `max_delay`.
     absl::Duration initial_backoff = absl::Milliseconds(50);
-    absl::Duration max_backoff = absl::Seconds(2);
+    absl::Duration max_delay = absl::Seconds(2);
     // A stream that was attached for less counts as one that failed: a node that lets go at once must not be hammered.
     absl::Duration stable_after = absl::Seconds(1);
   };
@@ -29,14 +31,14 @@ class AttachPlan {
   };
 
   // At least one address.
-  AttachPlan(std::vector<std::string> configured, absl::BitGenRef random) : AttachPlan(configured, random, Options()) {}
+  AttachPlan(std::vector<std::string> configured, absl::BitGenRef random);
   AttachPlan(std::vector<std::string> configured, absl::BitGenRef random, Options options);
 
-  // The next attempt. To be followed by Attached or Failed.
+  // The next attempt. To be followed by Attached, Failed or Leave.
   Attempt Next(absl::Time now);
   // The attempt at this address succeeded.
-  void Attached(const std::string& address, absl::Time now);
-  // The attempt failed, or the attached stream was lost.
+  void Attached(absl::Time now);
+  // The attempt at this address failed, or the stream that was attached there was lost.
   void Failed(const std::string& address, absl::Time now);
   // The node at this address wants to be left, and names others.
   void Leave(const std::string& address, const std::vector<std::string>& alternatives, absl::Time now);
@@ -44,7 +46,11 @@ class AttachPlan {
   void Learn(std::vector<std::string> nodes);
 
  private:
-  void Refill(const std::string& last);
+  // Whether the stream that ends now has stood for a while. Forgets that it is attached.
+  bool EndStanding(absl::Time now);
+  // What is to be tried in a new round.
+  void Refill(std::vector<std::string> alternatives, const std::string& last);
+  void Delay(absl::Time now);
 
   const std::vector<std::string> configured_;
   absl::BitGenRef random_;

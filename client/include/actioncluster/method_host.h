@@ -41,7 +41,7 @@ class Invocation {
   void Fail(const absl::Status& error) &&;
 
  private:
-  friend class ServeSession;
+  friend class CallState;
   struct Impl;
   explicit Invocation(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -77,12 +77,12 @@ class MethodHost {
   absl::Status AwaitAttached(absl::Duration limit);
 
   // Withdraws the methods, lets running handlers finish for up to `grace`, and closes the stream; the rest is cancelled. No handler runs when it
-  // returns, so one that neither ends nor heeds OnCancel holds it up. Again: nothing happens.
+  // returns, so one that neither ends nor heeds OnCancel holds it up; no handler may call it. Again: nothing happens.
   void Stop(absl::Duration grace = absl::Seconds(10));
 
  private:
   struct Impl;
-  const std::shared_ptr<Impl> impl_;
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace actioncluster::client

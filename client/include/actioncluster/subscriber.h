@@ -38,7 +38,7 @@ class Subscriber {
 
  private:
   struct Impl;
-  const std::shared_ptr<Impl> impl_;
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace actioncluster::client
