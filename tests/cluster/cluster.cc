@@ -69,7 +69,8 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
       port_(port),
       channel_(Connect(address())),
       rpc_(v1::RpcService::NewStub(channel_)),
-      cluster_(v1::ClusterService::NewStub(channel_)) {}
+      cluster_(v1::ClusterService::NewStub(channel_)),
+      pubsub_(v1::PubSubService::NewStub(channel_)) {}
 
 std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
 

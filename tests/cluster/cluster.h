@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "tests/cluster/ports.h"
 #include "tests/cluster/program.h"
@@ -30,6 +31,7 @@ class Node {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   v1::RpcService::Stub& rpc() const { return *rpc_; }
   v1::ClusterService::Stub& cluster() const { return *cluster_; }
+  v1::PubSubService::Stub& pubsub() const { return *pubsub_; }
   // `actioncluster start`, of this node and maybe of others.
   Program& program() const { return *program_; }
 
@@ -54,6 +56,7 @@ class Node {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::RpcService::Stub> rpc_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
+  std::unique_ptr<v1::PubSubService::Stub> pubsub_;
 };
 
 // Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that

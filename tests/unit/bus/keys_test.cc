@@ -46,6 +46,17 @@ TEST(KeysTest, ConnectionIsAllInsideItsTagWhateverItsId) {
   EXPECT_EQ(tags.size(), ids.size());
 }
 
+TEST(KeysTest, MessageTypesHaveChannelsOfTheirOwnAndOneForAll) {
+  const Keys keys("ns");
+  EXPECT_EQ(keys.ChannelType("a"), "ns:type:a");
+  EXPECT_EQ(keys.ChannelAllTypes(), "ns:types");
+  EXPECT_EQ(Keys("ns", 3).ChannelType("a"), "ns:db3:type:a");
+  // Whatever a type is called, it is no other channel.
+  const std::set<std::string> others = {keys.ChannelAll(), keys.ChannelBoot("s"), keys.ChannelMethod("s"),
+                                        keys.ChannelAllTypes()};
+  for (const std::string type : {"", "s", ":s", "all", "types"}) EXPECT_FALSE(others.contains(keys.ChannelType(type)));
+}
+
 TEST(KeysTest, ChannelsAreOfTheirKindNamespaceAndDatabase) {
   EXPECT_EQ(Keys("ns").ChannelAll(), "ns:all");
   EXPECT_EQ(Keys("ns").ChannelBoot("b1"), "ns:boot:b1");

@@ -221,5 +221,64 @@ TEST_F(OutboxTest, PushesOfManyThreadsAreEachWrittenOnceAndInTheOrderOfTheirThre
   EXPECT_TRUE(finished_);
 }
 
+TEST_F(OutboxTest, AnOperationThatIsBegunComesBeforeWhatIsPushedMeanwhile) {
+  auto box = Make();
+  bool begun = false;
+  EXPECT_TRUE(box->Begin([&] { begun = true; }));
+  EXPECT_TRUE(begun);
+  EXPECT_TRUE(Push(*box, "a"));
+  EXPECT_THAT(written_, IsEmpty());
+  box->OnWriteDone(true);
+  EXPECT_THAT(written_, ElementsAre("a"));
+}
+
+TEST_F(OutboxTest, AnEndDuringTheBegunOperationWaitsForIt) {
+  auto box = Make();
+  EXPECT_TRUE(box->Begin([] {}));
+  box->End(absl::AbortedError("why"), /*flush=*/false);
+  EXPECT_FALSE(finished_);
+  box->OnWriteDone(true);
+  EXPECT_TRUE(finished_);
+  EXPECT_EQ(status_.error_code(), grpc::StatusCode::ABORTED);
+}
+
+TEST_F(OutboxTest, NothingIsBegunAfterTheEnd) {
+  auto box = Make();
+  box->End(absl::OkStatus(), /*flush=*/false);
+  EXPECT_FALSE(box->Begin([] { ADD_FAILURE() << "begun"; }));
+}
+
+TEST_F(OutboxTest, TheOffloadWritesForAPusherWhoHasOthersToServe) {
+  auto box = Make();
+  absl::Notification may_write;
+  absl::Notification written;
+  std::thread::id writer;
+  offload_.Post([&] { may_write.WaitForNotification(); });
+  on_write_ = [&] {
+    writer = std::this_thread::get_id();
+    written.Notify();
+  };
+  EXPECT_TRUE(box->Push(
+      1, [] { return std::string("a"); }, OutboxWriter::kOffload));
+  EXPECT_FALSE(box->idle());
+  box->End(absl::OkStatus(), /*flush=*/true);
+  EXPECT_FALSE(finished_) << "it may not end under the offload's hands";
+  may_write.Notify();
+  written.WaitForNotification();
+  EXPECT_NE(writer, std::this_thread::get_id());
+  WriteEnds(*box);
+  EXPECT_THAT(written_, ElementsAre("a"));
+  EXPECT_TRUE(finished_);
+}
+
+TEST_F(OutboxTest, IsIdleWhenNothingIsWrittenOrWaits) {
+  auto box = Make();
+  EXPECT_TRUE(box->idle());
+  Push(*box, "a");
+  EXPECT_FALSE(box->idle());
+  WriteEnds(*box);
+  EXPECT_TRUE(box->idle());
+}
+
 }  // namespace
 }  // namespace actioncluster
