@@ -73,14 +73,21 @@ class PubSubTest : public ::testing::Test {
     const absl::Time limit = absl::Now() + fakes::kPatience;
     while (Listening(type) != count) ASSERT_LT(absl::Now(), limit) << type << " has " << Listening(type);
   }
-  // Makes Redis forget everything, and awaits that both nodes carry messages again.
+  // Makes Redis forget everything, and awaits that both nodes have joined anew.
   void RestartRedis() {
+    const std::string boots[] = {BootOf(one_), BootOf(two_)};
     redis_.Kill();
     redis_.Start();
     const absl::Time limit = absl::Now() + fakes::kPatience;
-    for (LocalNode* node : {&one_, &two_}) {
-      while (!Publish(*node, "probe", "").status.ok()) ASSERT_LT(absl::Now(), limit);
+    while (BootOf(one_) == boots[0] || BootOf(two_) == boots[1] || !Carries(one_) || !Carries(two_)) {
+      ASSERT_LT(absl::Now(), limit);
     }
+  }
+  static std::string BootOf(LocalNode& node) {
+    return node.io().Run([&node] { return node.rooms().membership.self().boot; });
+  }
+  static bool Carries(LocalNode& node) {
+    return node.io().Run([&node] { return node.rooms().membership.Serving() && node.rooms().bus.state().ok(); });
   }
 
   const Keys keys_{"actioncluster"};
