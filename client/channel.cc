@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "client/callback_threads.h"
 
 namespace actioncluster::client {
 namespace {
@@ -79,6 +80,7 @@ absl::StatusOr<std::string> TargetOf(const std::vector<std::string>& addresses) 
 }
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
+  KeepCallbackThreads();
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetLoadBalancingPolicyName("pick_first");
