@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "client/cli/cli.h"
 #include "glog/logging.h"
 #include "server/config/settings.h"
 #include "server/config/version.h"
@@ -26,11 +27,6 @@ namespace {
 constexpr int kClean = 0;
 constexpr int kFailed = 1;
 constexpr int kBadSettings = 2;
-
-constexpr char kUsage[] =
-    "Usage: actioncluster start [--SETTING VALUE]…   run nodes on this machine; start --help lists the settings\n"
-    "       actioncluster --version\n"
-    "       actioncluster --help\n";
 
 std::string OneLine(absl::string_view text) { return absl::StrReplaceAll(text, {{"\n", " "}}); }
 
@@ -92,22 +88,28 @@ int Node(const std::vector<std::string>& args) {
   return kFailed;
 }
 
+// What the command line must know of `start`, to list and complete it.
+cli::ForeignCommand StartCommand() {
+  cli::ForeignCommand start = {.name = "start", .meaning = "Run nodes on this machine", .options = {}};
+  for (const SettingSummary& setting : ListSettings()) {
+    start.options.push_back({setting.name, setting.metavar, setting.meaning});
+  }
+  return start;
+}
+
 int Main(const std::vector<std::string>& args) {
   const std::string command = args.empty() ? "" : args[0];
   const std::vector<std::string> rest(args.empty() ? args.end() : args.begin() + 1, args.end());
+  // What a node writes (the log, Redis's files) is for its user alone.
+  if (command == "start" || command == "node") umask(077);
   if (command == "start") return Start(rest);
   if (command == "node") return Node(rest);
   if (command == "--version") {
     std::printf("actioncluster %s\n", std::string(Version()).c_str());
     return kClean;
   }
-  if (command == "--help" || command == "-h") {
-    std::fputs(kUsage, stdout);
-    return kClean;
-  }
-  return Fail(kBadSettings, command.empty()
-                                ? "what to do? See actioncluster --help"
-                                : absl::StrCat("there is no command ", command, "; see actioncluster --help"));
+  if (command.empty()) return Fail(kBadSettings, "what to do? See actioncluster --help");
+  return cli::RunCli(args, {StartCommand()});
 }
 
 }  // namespace
@@ -118,8 +120,6 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // A reader of our output that goes away is no reason to end.
   signal(SIGPIPE, SIG_IGN);
-  // What this writes (the log, Redis's files) is for its user alone.
-  umask(077);
   FLAGS_logtostderr = true;
   google::InitGoogleLogging(argv[0]);
   return actioncluster::Main(std::vector<std::string>(argv + 1, argv + argc));

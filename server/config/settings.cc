@@ -193,6 +193,11 @@ std::string VariableName(absl::string_view name) {
   return absl::StrCat(kPrefix, absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{"-", "_"}})));
 }
 
+// Those that the command line reads (client/cli): whoever uses it and starts nodes too has them set.
+bool IsForClients(absl::string_view variable) {
+  return variable == "ACTIONCLUSTER_ADDRESS" || absl::StartsWith(variable, "ACTIONCLUSTER_CALL_");
+}
+
 struct Value {
   std::string text;
   std::string source;
@@ -229,6 +234,7 @@ absl::StatusOr<Values> FromEnvironment(const std::vector<std::string>& environme
     const size_t equals = entry.find('=');
     if (equals == std::string::npos) continue;
     const std::string variable = entry.substr(0, equals);
+    if (IsForClients(variable)) continue;
     const std::string name =
         absl::StrReplaceAll(absl::AsciiStrToLower(absl::string_view(variable).substr(kPrefix.size())), {{"_", "-"}});
     if (VariableName(name) != variable || (name != kConfig && Find(name) == nullptr)) {
@@ -340,6 +346,13 @@ std::map<std::string, std::string> ToEnvironment(const Settings& settings) {
   std::map<std::string, std::string> environment;
   for (const Setting& setting : Schema()) environment[VariableName(setting.name)] = setting.print(settings);
   return environment;
+}
+
+std::vector<SettingSummary> ListSettings() {
+  std::vector<SettingSummary> summaries;
+  for (const Setting& setting : Schema()) summaries.push_back({setting.name, setting.metavar, setting.meaning});
+  summaries.push_back({std::string(kConfig), "FILE", "The file to read settings from."});
+  return summaries;
 }
 
 std::string SettingsHelp() {

@@ -32,12 +32,22 @@ struct Settings {
 
 // Merges flags (`args`, without the program's name and subcommand), environment (`NAME=value`) and file, and validates the whole, also across settings: beyond
 // loopback and unix sockets it takes a server token file and an API token file. INVALID_ARGUMENT with one line that names the setting, where
-// its value came from, and what is allowed. Unknown flags, unknown ACTIONCLUSTER_ variables and unknown or doubled lines in the file are errors too.
+// its value came from, and what is allowed. Unknown flags, unknown ACTIONCLUSTER_ variables and unknown or doubled lines in the file are errors too; ACTIONCLUSTER_ADDRESS
+// and ACTIONCLUSTER_CALL_…, which the command line reads and sets, are not looked at.
 absl::StatusOr<Settings> LoadSettings(const std::vector<std::string>& args,
                                       const std::vector<std::string>& environment);
 
 // The same settings as environment variables, for a child process: what LoadSettings reads back.
 std::map<std::string, std::string> ToEnvironment(const Settings& settings);
+
+// One setting, for who lists them in brief.
+struct SettingSummary {
+  std::string name;     // `data-dir`
+  std::string metavar;  // `DIR`
+  std::string meaning;
+};
+// All that `start` takes as a flag.
+std::vector<SettingSummary> ListSettings();
 
 // The text of `start --help`: each setting with its default, limits and meaning.
 std::string SettingsHelp();

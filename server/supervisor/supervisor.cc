@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "backplane/domain/clock.h"
 #include "glog/logging.h"
+#include "server/supervisor/address_file.h"
 #include "server/supervisor/data_dir.h"
 #include "server/supervisor/embedded_redis.h"
 #include "server/supervisor/file_descriptor.h"
@@ -275,8 +276,11 @@ void Supervisor::Probe() {
 absl::Status RunSupervisor(Settings settings, const WorkerProgram& program) {
   const absl::StatusOr<DataDir> data_dir = DataDir::Open(settings.data_dir, kLockPatience);
   if (!data_dir.ok()) return data_dir.status();
+  AddressFile::Remove(settings.data_dir);
   const absl::StatusOr<PortGuard> ports = PortGuard::Take(settings.host, settings.port, settings.workers);
   if (!ports.ok()) return ports.status();
+  const absl::StatusOr<AddressFile> address_file = AddressFile::Write(settings.data_dir, LocalAddresses(settings));
+  if (!address_file.ok()) return address_file.status();
   if (settings.server_token_file.empty()) {
     absl::StatusOr<std::string> token_file = data_dir->ServerTokenFile();
     if (!token_file.ok()) return token_file.status();
