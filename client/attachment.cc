@@ -128,13 +128,13 @@ void Attachment::OnAttached(const LinkPtr& link, const std::string& node_id) {
   ArmTick(link);
   if (link != current_) return;
   plan_.Attached(absl::Now());
+  for (const LinkPtr& left : leaving_) Retire(left);
+  Learn();
   {
     absl::MutexLock lock(&mutex_);
     attached_ = true;
   }
   Tell(AttachmentEvent::Kind::kAttached, link->address, node_id, absl::OkStatus());
-  for (const LinkPtr& left : leaving_) Retire(left);
-  Learn();
 }
 
 void Attachment::OnDraining(const LinkPtr& link, const std::vector<std::string>& alternatives) {

@@ -1,10 +1,13 @@
 """An application in Python that is attached to a node: what a user would write, with grpcio alone.
 
-Usage: host.py ADDRESS, with the generated stubs on PYTHONPATH. Prints `registered NODE` when its methods are offered, and runs until the stream ends.
+Usage: host.py ADDRESS..., with the generated stubs on PYTHONPATH. Prints `registered NODE` when its methods are offered. With one address it runs until the
+stream ends; with several it is attached to the next as soon as that happens.
 """
 
+import itertools
 import queue
 import sys
+import time
 
 import grpc
 
@@ -52,7 +55,11 @@ def hang_up(call):
     raise HangUp
 
 
-HANDLERS = {"py.greet": greet, "py.echo": echo, "py.fail": fail, "py.throw": throw, "py.hang-up": hang_up}
+def name_language(call):
+    return rpc_pb2.ServeRequest.Reply(result={"string_value": "Python"})
+
+
+HANDLERS = {"name-language": name_language, "py.greet": greet, "py.echo": echo, "py.fail": fail, "py.throw": throw, "py.hang-up": hang_up}
 
 
 def run(call):
@@ -69,20 +76,35 @@ def run(call):
     return rpc_pb2.ServeRequest(reply=reply)
 
 
-def main(address):
+def serve(address):
+    """Until the stream ends: then raises why; or until a handler has this application go away."""
     frames = queue.SimpleQueue()
     frames.put(rpc_pb2.ServeRequest(register=rpc_pb2.ServeRequest.Register(methods=HANDLERS)))
-    with grpc.insecure_channel(address) as channel:
-        for frame in rpc_pb2_grpc.RpcServiceStub(channel).Serve(iter(frames.get, None)):
-            kind = frame.WhichOneof("frame")
-            if kind == "registered":
-                print("registered", frame.registered.node_id, flush=True)
-            elif kind == "call":
-                try:
+    try:
+        with grpc.insecure_channel(address) as channel:
+            for frame in rpc_pb2_grpc.RpcServiceStub(channel).Serve(iter(frames.get, None)):
+                kind = frame.WhichOneof("frame")
+                if kind == "registered":
+                    print("registered", frame.registered.node_id, flush=True)
+                elif kind == "call":
                     frames.put(run(frame.call))
-                except HangUp:
-                    return
+    finally:
+        frames.put(None)  # For gRPC's thread that takes frames.
+
+
+def main(addresses):
+    for address in itertools.cycle(addresses):
+        try:
+            serve(address)
+        except HangUp:
+            return
+        except grpc.RpcError:
+            if len(addresses) == 1:
+                raise
+        if len(addresses) == 1:
+            return
+        time.sleep(0.05)  # All may be gone.
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -23,7 +23,7 @@ struct ClientOptions {
   // A single one may be a name, which may stand for many addresses.
   std::vector<std::string> addresses = {"127.0.0.1:7400"};
   // Shown with every call, as `authorization: Bearer TOKEN`. Empty: none.
-  std::string api_token;
+  std::string api_token = "";
   // How long a call may take that does not say so itself: what Call and CallAll then tell the node. More than 0, at most 1 h.
   absl::Duration timeout = absl::Seconds(5);
 };

@@ -20,7 +20,7 @@ grpc::Status FromNode(const std::string& domain, const std::string& reason, cons
   info.set_reason(reason);
   (*info.mutable_metadata())["node_id"] = node_id;
   google::rpc::Status details;
-  details.add_details()->PackFrom(details);  // Something else that the details may hold.
+  details.add_details()->PackFrom(google::rpc::Status());  // Something else that the details may hold.
   details.add_details()->PackFrom(info);
   return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such node", details.SerializeAsString());
 }
