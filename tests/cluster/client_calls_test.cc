@@ -156,9 +156,9 @@ TEST(ClientCallsTest, ACallThatTakesTooLongEndsWithTheNodesOwnAnswer) {
 
 TEST(ClientCallsTest, TheTokenIsShownWithEveryCall) {
   Cluster cluster(0);
-  WriteFile(cluster.dir() / "api-token", "open-sesame");
+  WriteFile(cluster.dir() / "api-token", "open-sesame-open-sesame");
   const Node& node = cluster.Start({.flags = {"--api-token-file", cluster.dir() / "api-token"}});
-  const auto good = NewClient({.addresses = {node.address()}, .api_token = "open-sesame"});
+  const auto good = NewClient({.addresses = {node.address()}, .api_token = "open-sesame-open-sesame"});
   EXPECT_TRUE(good->ListNodes().ok());
   EXPECT_TRUE(good->Call(Request("node.ping")).ok());
   const auto bad = NewClient({.addresses = {node.address()}, .api_token = "guess"});
