@@ -5,6 +5,7 @@ Usage: readme_test.py LANGUAGE BUILD_DIR, with LANGUAGE one of python, node, go,
 All is made in BUILD_DIR/tools; what package clients download is in their own caches.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -28,13 +29,25 @@ from actioncluster.v1 import cluster_pb2, cluster_pb2_grpc  # noqa: E402
 TITLES = {"python": "Python", "node": "Node.js", "go": "Go", "cpp": "C++", "grpcurl": "grpcurl"}
 NODE = "actioncluster-worker-"
 LIMIT_S = 30  # For one step of a program.
-LIMIT_OF_ALL_S = 230  # Less than CTest's, so that nothing is left running.
+SET_UP_LIMIT_S = 180  # For what downloads and compiles. All together is less than CTest's limit, so that nothing is left running.
+
+
+@contextlib.contextmanager
+def within(seconds, what):
+    def out_of_time(*_):
+        raise TimeoutError(f"not within {seconds} s: {what}")
+
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def environment():
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    # A Go proxy or npm registry that is reached through an HTTP proxy needs it; see set_up.
-    return kept | {"PATH": f"{TOOLS}/bin:{os.environ['PATH']}", "GOBIN": f"{TOOLS}/bin", "PYTHONUNBUFFERED": "1"}
+    nodes = "127.0.0.1"  # Are not reached through a proxy, where registries are.
+    return os.environ | {"PATH": f"{TOOLS}/bin:{os.environ['PATH']}", "GOBIN": f"{TOOLS}/bin", "no_proxy": nodes, "NO_PROXY": nodes}
 
 
 class Ports:
@@ -118,20 +131,24 @@ class Process:
             pass
         self.process.wait()
 
-    def read_until(self, text):
+    def read_until(self, text, limit_s=LIMIT_S):
+        """Everything up to the line that has the text."""
         lines = []
-        for line in self.process.stdout:
-            lines.append(line)
-            if text in line:
-                return
-        sys.exit(f"{self.process.args} ended before it said {text!r}: {''.join(lines)}")
+        with within(limit_s, f"{text!r} from {self.process.args}"):
+            for line in self.process.stdout:
+                lines.append(line)
+                if text in line:
+                    return lines
+        raise AssertionError(f"{self.process.args} ended before it said {text!r}: {''.join(lines)}")
 
 
-def run(command, folder, expect_status=0):
-    done = subprocess.run(["bash", "-ec", command], cwd=folder, env=environment(), text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert (done.returncode == 0) == (expect_status == 0), f"{command}: {done.returncode}\n{done.stdout}"
-    return done.stdout
+def run(command, folder, limit_s=LIMIT_S, fails=False):
+    """What it prints."""
+    with Process(f"set -e\n{command}", folder) as running, within(limit_s, command):
+        output, _ = running.process.communicate()
+        status = running.process.returncode
+    assert (status != 0) == fails, f"{command}: {status}\n{output}"
+    return output
 
 
 class Cluster:
@@ -142,11 +159,6 @@ class Cluster:
         self.addresses = [f"127.0.0.1:{ports.first + i}" for i in range(4)]
         self.process = subprocess.Popen([BUILD / "actioncluster", "start", "--workers", "3", "--port", str(ports.first), "--data-dir", folder],
                                         stdout=subprocess.PIPE, text=True)
-        for line in self.process.stdout:
-            if "3 nodes are ready" in line:
-                break
-        else:
-            sys.exit("the cluster did not start")
         self.channel = grpc.insecure_channel(self.addresses[1], options=[("grpc.enable_http_proxy", 0)])
         self.stub = cluster_pb2_grpc.ClusterServiceStub(self.channel)
 
@@ -158,11 +170,16 @@ class Cluster:
         self.process.terminate()
         assert self.process.wait(LIMIT_S) == 0
 
+    def await_ready(self):
+        with within(LIMIT_S, "the cluster's start"):
+            assert any("3 nodes are ready" in line for line in self.process.stdout), "the cluster did not start"
+
     def kill(self, number):
         """Returns when the others know."""
+        node_id = f"{NODE}{number}"
+        os.kill(int(pathlib.Path(self.folder, f"{node_id}.pid").read_text()), signal.SIGKILL)
         events = self.stub.WatchNodes(cluster_pb2.WatchNodesRequest(), timeout=LIMIT_S)
-        os.kill(int(pathlib.Path(self.folder, f"{NODE}{number}.pid").read_text()), signal.SIGKILL)
-        return lambda: next(e for e in events if e.event == e.EVENT_LOST and e.node.id == f"{NODE}{number}")
+        assert any(e.event == e.EVENT_LOST and e.node.id == node_id for e in events)
 
     def drain(self, number):
         self.stub.Drain(cluster_pb2.DrainRequest(node_id=f"{NODE}{number}"), timeout=LIMIT_S)
@@ -174,7 +191,7 @@ def try_programs(readme, cluster, folder):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     (folder / "reads.json").write_text(readme.service_config())
-    run(readme.set_up_commands(), folder)
+    run(readme.set_up_commands(), folder, SET_UP_LIMIT_S)
 
     def call():
         return run(readme.run_command("call"), folder).splitlines()
@@ -189,9 +206,8 @@ def try_programs(readme, cluster, folder):
         lines = run(readme.run_command("pubsub"), folder).splitlines()
         assert lines == readme.printed("pubsub"), lines
 
-        await_lost = cluster.kill(2)
+        cluster.kill(2)
         host.read_until(f"offered on {NODE}3")
-        await_lost()
         lines = call()
         assert lines[0] == outcomes[0].replace(f"{NODE}2", f"{NODE}3"), lines
 
@@ -199,6 +215,10 @@ def try_programs(readme, cluster, folder):
         host.read_until(f"offered on {NODE}1")
         lines = call()
         assert lines[0] == outcomes[0].replace(f"{NODE}2", f"{NODE}1"), lines
+        if LANGUAGE == "cpp":
+            with within(LIMIT_S, "the host's end"):
+                host.process.communicate("\n")
+            assert host.process.returncode == 0, host.process.returncode
 
 
 def documents(text):
@@ -215,7 +235,7 @@ def try_grpcurl(readme, folder):
     def grpcurl(*texts):
         return run(readme.grpcurl_lines(*texts), folder)
 
-    run(readme.set_up_commands(), folder)
+    run(readme.set_up_commands(), folder, SET_UP_LIMIT_S)
     assert {"actioncluster.v1.RpcService", "actioncluster.v1.PubSubService"} < set(grpcurl(" list").splitlines())
     nodes, = documents(grpcurl("ListNodes"))
     assert [node["id"] for node in nodes["nodes"]] == [f"{NODE}{i}" for i in (1, 2, 3)], nodes
@@ -235,17 +255,11 @@ def try_grpcurl(readme, folder):
         answer, = documents(grpcurl("Publish"))
         assert answer == {"receivers": 1}, answer
         subscriber.read_until('"text": "hi"')
-    refused = run(readme.grpcurl_lines("nobody.offers.this"), folder, expect_status=1)
+    refused = run(readme.grpcurl_lines("nobody.offers.this"), folder, fails=True)
     assert "Unimplemented" in refused and '"reason": "METHOD_NOT_FOUND"' in refused, refused
 
 
-def out_of_time(*_):
-    raise TimeoutError("it takes too long")
-
-
 def main():
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.alarm(LIMIT_OF_ALL_S)
     ports = Ports()
     readme = Readme(ports)
     work = TOOLS / "readme" / LANGUAGE
@@ -253,6 +267,7 @@ def main():
     work.mkdir(parents=True)
     folder = pathlib.Path(run(f"{readme.folder_command()}\npwd", work).strip())
     with tempfile.TemporaryDirectory() as data, Cluster(data, ports) as cluster:
+        cluster.await_ready()
         if LANGUAGE == "grpcurl":
             try_grpcurl(readme, folder)
         else:
