@@ -100,7 +100,6 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::set<LinkPtr> leaving_;  // Their nodes drain.
   std::shared_ptr<grpc::ClientContext> learning_;
   std::optional<absl::Status> end_;
-  bool cancel_ = false;  // What ends may not take time.
   bool told_end_ = false;
   Timer retry_;
   Timer learn_;
