@@ -1,4 +1,4 @@
-// What a call through the cluster costs, in ratios to a bare gRPC echo and to bare pub/sub of the same run:
+// What a call or a message through the cluster costs, in ratios to a bare gRPC echo and to bare pub/sub of the same run:
 //
 //   cmake --preset release && ninja -C build/release bench_rpc && build/release/bench_rpc [--seconds 3] [--in-flight 1,64]
 //
@@ -25,6 +25,7 @@
 #include "tests/bench/cpu_time.h"
 #include "tests/bench/echo.h"
 #include "tests/bench/node_calls.h"
+#include "tests/bench/publishing.h"
 #include "tests/bench/pubsub.h"
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/ports.h"
@@ -135,6 +136,16 @@ void MeasureNodes(Table& table) {
   table.Measure("Call, answered on another node", both, UnaryCall(stub, "one"));
   table.Measure("Call, first of 3 nodes", both, UnaryCall(stub, "three"));
   table.Measure("CallAll of 3 nodes", both, GatheringCall(stub, "three", 3));
+
+  v1::PubSubService::Stub& from = nodes.node(1).pubsub();
+  v1::PubSubService::Stub& to = nodes.node(2).pubsub();
+  const std::vector<Process> publishing = {caller, first, second, redis};
+  Publishing unheard(from, to, "unheard", 0);
+  table.Measure("Publish, nobody subscribed", publishing, unheard.operation());
+  Publishing heard(from, to, "heard", 1);
+  table.Measure("Publish, heard on another node", publishing, heard.operation());
+  Publishing shared(from, to, "shared", 100);
+  table.Measure("Publish, heard by 100 there", publishing, shared.operation());
 }
 
 bool Parse(const std::vector<std::string>& args, Options* options) {
