@@ -192,6 +192,7 @@ void Bus::Impl::Publish(const std::string& channel, Envelope envelope, Receivers
 }
 
 void Bus::Impl::OnMessage(absl::string_view channel, absl::string_view payload) {
+  if (!window.IsSubscribed(channel)) return;  // Given up while this was under way.
   const absl::Time now = MonotonicNow();
   Envelope envelope;
   std::optional<Rejection> rejection = sealer.Open(channel, payload, &envelope);

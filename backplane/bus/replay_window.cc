@@ -21,6 +21,11 @@ void ReplayWindow::Unsubscribed(absl::string_view channel) {
   if (found != channels_.end()) found->second.since.reset();
 }
 
+bool ReplayWindow::IsSubscribed(absl::string_view channel) const {
+  const auto found = channels_.find(channel);
+  return found != channels_.end() && found->second.since.has_value();
+}
+
 std::optional<Rejection> ReplayWindow::Admit(absl::string_view channel, absl::string_view sender_boot,
                                              uint64_t sequence, absl::Time sent_at, absl::Duration uncertainty,
                                              absl::Time now) {

@@ -28,6 +28,7 @@ class ReplayWindow {
   void Subscribed(absl::string_view channel, absl::Time now);
   // Messages of the channel are no longer admitted, until it is subscribed again.
   void Unsubscribed(absl::string_view channel);
+  bool IsSubscribed(absl::string_view channel) const;
 
   // Nothing: it is new, and from now on counts as seen. `uncertainty`: by how much `sent_at` may be wrong, both clocks together.
   std::optional<Rejection> Admit(absl::string_view channel, absl::string_view sender_boot, uint64_t sequence,

@@ -228,6 +228,24 @@ TEST_F(PubSubTest, BadRequestsAreRefusedAndSayWhy) {
   }
 }
 
+TEST_F(PubSubTest, WhatIsNotSealedByANodeOfTheClusterReachesNobody) {
+  Subscription types(one_.pubsub(), {{"a"}});
+  Subscription patterns(two_.pubsub(), {{}, {"*"}});
+  ASSERT_NE(types.AwaitOpen(), "");
+  ASSERT_NE(patterns.AwaitOpen(), "");
+  for (const std::string& channel : {keys_.ChannelType("a"), keys_.ChannelAllTypes()}) {
+    redis_.Command({"PUBLISH", channel, "a message of somebody who knows the channel, and not the token"});
+  }
+  ASSERT_TRUE(Publish(two_, "a", "genuine").status.ok());
+  EXPECT_EQ(types.Next().data(), "genuine");
+  EXPECT_EQ(patterns.Next().data(), "genuine");
+  for (LocalNode* node : {&one_, &two_}) {
+    uint64_t rejected = 0;
+    for (const auto& count : node->rooms().bus.counters().rejected) rejected += count;
+    EXPECT_EQ(rejected, 1u);
+  }
+}
+
 TEST_F(PubSubTest, ANodeListensToWhatItsSubscribersWantAndToNothingElse) {
   EXPECT_EQ(Listening("a"), 0);
   std::optional<Subscription> first(std::in_place, one_.pubsub(), Subscription::Interest{{"a", "b"}});

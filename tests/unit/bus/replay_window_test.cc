@@ -203,5 +203,15 @@ TEST_F(ReplayWindowTest, NothingIsEverAdmittedTwice) {
   EXPECT_GT(admitted, 10'000);
 }
 
+TEST(ReplayWindowSubscriptionTest, AChannelIsSubscribedFromItsConfirmationUntilItIsGivenUp) {
+  ReplayWindow window(absl::Minutes(1));
+  EXPECT_FALSE(window.IsSubscribed("c"));
+  window.Subscribed("c", absl::UnixEpoch());
+  EXPECT_TRUE(window.IsSubscribed("c"));
+  EXPECT_FALSE(window.IsSubscribed("d"));
+  window.Unsubscribed("c");
+  EXPECT_FALSE(window.IsSubscribed("c"));
+}
+
 }  // namespace
 }  // namespace actioncluster
