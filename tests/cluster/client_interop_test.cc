@@ -24,6 +24,8 @@ namespace {
 constexpr char kMethod[] = "name-language";
 constexpr int kCallers = 4;
 constexpr absl::Duration kAttachedWithin = absl::Seconds(2);
+// Until Redis has noticed that the dead node's connections are closed, it takes messages for that node: such a call is on its way to a node that is dead.
+constexpr absl::Duration kNoticedWithin = absl::Milliseconds(100);
 
 class ClientInteropTest : public testing::Test {
  protected:
@@ -61,11 +63,11 @@ class ClientInteropTest : public testing::Test {
       ++failed;
       EXPECT_EQ(record.reason, "HANDLER_FAILED") << record.message;
       EXPECT_GE(record.ended, killed) << record.message;
-      EXPECT_LE(record.begun, dead) << "begun " << record.begun - dead << " after the kill: " << record.message;
+      EXPECT_LE(record.begun, dead + kNoticedWithin) << record.message;
     }
     std::cout << "calls by any: " << failed << " in flight at the kill failed, " << good
               << " begun after it succeeded\n";
-    EXPECT_LE(failed, kCallers);
+    EXPECT_LE(failed, kCallers) << "each has one call in flight";
     EXPECT_GT(good, 100);
   }
 

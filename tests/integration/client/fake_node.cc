@@ -1,0 +1,142 @@
+#include "tests/integration/client/fake_node.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "google/rpc/error_info.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace actioncluster::client {
+
+class FakeNode::Rpc final : public v1::RpcService::Service {
+ public:
+  explicit Rpc(FakeNode& node) : node_(node) {}
+
+ private:
+  grpc::Status Call(grpc::ServerContext*, const v1::CallRequest*, v1::CallResponse*) override {
+    return node_.Count("Call");
+  }
+  grpc::Status CallAll(grpc::ServerContext*, const v1::CallAllRequest*,
+                       grpc::ServerWriter<v1::CallAllResponse>*) override {
+    return node_.Count("CallAll");
+  }
+  grpc::Status Notify(grpc::ServerContext*, const v1::NotifyRequest*, v1::NotifyResponse*) override {
+    return node_.Count("Notify");
+  }
+  grpc::Status ListMethods(grpc::ServerContext*, const v1::ListMethodsRequest*, v1::ListMethodsResponse*) override {
+    return node_.Count("ListMethods");
+  }
+  grpc::Status Serve(grpc::ServerContext*, ServeStream* stream) override {
+    const grpc::Status status = node_.Count("Serve");
+    return node_.scripts_.serve == nullptr ? status : node_.scripts_.serve(*stream);
+  }
+
+  FakeNode& node_;
+};
+
+class FakeNode::Cluster final : public v1::ClusterService::Service {
+ public:
+  explicit Cluster(FakeNode& node) : node_(node) {}
+
+ private:
+  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*, v1::ListNodesResponse*) override {
+    return node_.Count("ListNodes");
+  }
+  grpc::Status GetNode(grpc::ServerContext*, const v1::GetNodeRequest*, v1::GetNodeResponse*) override {
+    return node_.Count("GetNode");
+  }
+  grpc::Status WatchNodes(grpc::ServerContext*, const v1::WatchNodesRequest*,
+                          grpc::ServerWriter<v1::WatchNodesResponse>*) override {
+    return node_.Count("WatchNodes");
+  }
+  grpc::Status Drain(grpc::ServerContext*, const v1::DrainRequest*, v1::DrainResponse*) override {
+    return node_.Count("Drain");
+  }
+
+  FakeNode& node_;
+};
+
+class FakeNode::PubSub final : public v1::PubSubService::Service {
+ public:
+  explicit PubSub(FakeNode& node) : node_(node) {}
+
+ private:
+  grpc::Status Publish(grpc::ServerContext*, const v1::PublishRequest*, v1::PublishResponse*) override {
+    return node_.Count("Publish");
+  }
+  grpc::Status Subscribe(grpc::ServerContext* context, const v1::SubscribeRequest*, SubscribeWriter* writer) override {
+    const grpc::Status status = node_.Count("Subscribe");
+    return node_.scripts_.subscribe == nullptr ? status : node_.scripts_.subscribe(*context, *writer);
+  }
+
+  FakeNode& node_;
+};
+
+FakeNode::FakeNode(Scripts scripts) : scripts_(std::move(scripts)) {
+  services_.push_back(std::make_unique<Rpc>(*this));
+  services_.push_back(std::make_unique<Cluster>(*this));
+  services_.push_back(std::make_unique<PubSub>(*this));
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  for (const auto& service : services_) builder.RegisterService(service.get());
+  server_ = builder.BuildAndStart();
+  CHECK(server_ != nullptr && port > 0);
+  address_ = absl::StrCat("127.0.0.1:", port);
+}
+
+FakeNode::~FakeNode() { server_->Shutdown(std::chrono::system_clock::now()); }
+
+std::map<std::string, int> FakeNode::calls() const {
+  absl::MutexLock lock(&mutex_);
+  return calls_;
+}
+
+grpc::Status FakeNode::Count(const std::string& rpc) {
+  absl::MutexLock lock(&mutex_);
+  ++calls_[rpc];
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
+}
+
+v1::ServeResponse Registered() {
+  v1::ServeResponse frame;
+  frame.mutable_registered()->set_node_id("fake");
+  return frame;
+}
+
+v1::ServeResponse CallFrame(const std::string& call_id, const std::string& method) {
+  v1::ServeResponse frame;
+  frame.mutable_call()->set_call_id(call_id);
+  frame.mutable_call()->set_method(method);
+  return frame;
+}
+
+v1::ServeResponse Draining(const std::vector<std::string>& alternatives) {
+  v1::ServeResponse frame;
+  frame.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
+  return frame;
+}
+
+grpc::Status ConfirmAll(FakeNode::ServeStream& stream) {
+  for (v1::ServeRequest frame; stream.Read(&frame);) {
+    if (frame.has_register_()) stream.Write(Registered());
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status GoneTo(const std::string& alternatives) {
+  google::rpc::ErrorInfo info;
+  info.set_domain("actioncluster");
+  info.set_reason("BACKPLANE_UNAVAILABLE");
+  (*info.mutable_metadata())["alternatives"] = alternatives;
+  google::rpc::Status details;
+  details.add_details()->PackFrom(info);
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE, "this node drains", details.SerializeAsString());
+}
+
+}  // namespace actioncluster::client

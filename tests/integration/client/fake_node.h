@@ -1,0 +1,69 @@
+#ifndef ACTIONCLUSTER_TESTS_INTEGRATION_CLIENT_FAKE_NODE_H_
+#define ACTIONCLUSTER_TESTS_INTEGRATION_CLIENT_FAKE_NODE_H_
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_context.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/pubsub.grpc.pb.h"
+#include "actioncluster/v1/rpc.grpc.pb.h"
+
+namespace actioncluster::client {
+
+// What a client takes for a node, doing what the test says: for orders of events that a real node goes through by chance only. Runs scripts on
+// threads of its own, and ends what is open when it is destroyed.
+class FakeNode {
+ public:
+  using ServeStream = grpc::ServerReaderWriter<v1::ServeResponse, v1::ServeRequest>;
+  using SubscribeWriter = grpc::ServerWriter<v1::SubscribeResponse>;
+  struct Scripts {
+    std::function<grpc::Status(ServeStream& stream)> serve = nullptr;
+    std::function<grpc::Status(grpc::ServerContext& context, SubscribeWriter& writer)> subscribe = nullptr;
+  };
+
+  // Whatever has no script fails with UNAVAILABLE.
+  FakeNode() : FakeNode(Scripts()) {}
+  explicit FakeNode(Scripts scripts);
+  ~FakeNode();
+  FakeNode(const FakeNode&) = delete;
+  FakeNode& operator=(const FakeNode&) = delete;
+
+  const std::string& address() const { return address_; }
+  // How often each rpc was called.
+  std::map<std::string, int> calls() const;
+
+ private:
+  class Rpc;
+  class Cluster;
+  class PubSub;
+
+  grpc::Status Count(const std::string& rpc);
+
+  const Scripts scripts_;
+  mutable absl::Mutex mutex_;
+  std::map<std::string, int> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// Frames of a node.
+v1::ServeResponse Registered();
+v1::ServeResponse CallFrame(const std::string& call_id, const std::string& method);
+v1::ServeResponse Draining(const std::vector<std::string>& alternatives);
+
+// Confirms each `register`, and goes on until the application has ended its half.
+grpc::Status ConfirmAll(FakeNode::ServeStream& stream);
+// How a node that drains ends a subscription.
+grpc::Status GoneTo(const std::string& alternatives);
+
+}  // namespace actioncluster::client
+
+#endif  // ACTIONCLUSTER_TESTS_INTEGRATION_CLIENT_FAKE_NODE_H_
