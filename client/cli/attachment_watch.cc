@@ -10,6 +10,12 @@ namespace {
 
 using Kind = client::AttachmentEvent::Kind;
 
+// What ends the attachment, as attachment_event.h says.
+bool IsPermanent(const absl::Status& status) {
+  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status) ||
+         absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
+}
+
 }  // namespace
 
 std::string ToJson(const client::AttachmentEvent& event) {
@@ -40,26 +46,28 @@ absl::Status AttachmentWatch::Failure(absl::Duration limit) const {
 }
 
 void AttachmentWatch::Note(const client::AttachmentEvent& event) {
-  bool news = true;
+  bool was_attached, was_lost;
   {
     const absl::MutexLock lock(&mutex_);
+    was_attached = attached_;
+    was_lost = std::exchange(lost_, event.kind == Kind::kLost);
     attached_ = attached_ || event.kind == Kind::kAttached;
     ended_ = event.kind == Kind::kEnded;
-    // Each attempt that fails is a loss of its own: people need not hear of every one.
-    news = event.kind != Kind::kLost || !std::exchange(lost_, true);
-    if (event.kind == Kind::kAttached) lost_ = false;
     status_ = event.status;
   }
+  changed_.Set();
+  // An end for good is the program's error, which is told at its end.
+  if (IsPermanent(event.status) || (event.kind == Kind::kEnded && !event.status.ok())) return;
   if (console_.json()) {
     console_.Say(ToJson(event));
   } else if (event.kind == Kind::kAttached) {
     console_.Say(absl::StrCat("actioncluster: attached to ", Escape(event.node_id), " at ", Escape(event.address), ": ",
                               Escape(what_)));
-  } else if (event.kind == Kind::kLost && news) {
-    console_.Say(absl::StrCat("actioncluster: lost ", Escape(event.address),
-                              ", and trying again: ", DescribeError(event.status)));
+  } else if (event.kind == Kind::kLost && !was_lost) {
+    // Each attempt that fails after that is a loss of its own: people need not hear of every one.
+    console_.Say(absl::StrCat("actioncluster: ", was_attached ? "lost " : "cannot attach to ", Escape(event.address),
+                              ", trying again: ", DescribeError(event.status)));
   }
-  changed_.Set();
 }
 
 }  // namespace actioncluster::cli

@@ -42,7 +42,7 @@ class AttachmentWatch {
   mutable absl::Mutex mutex_;
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;  // Once.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // The last that was said.
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // By the last event.
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 

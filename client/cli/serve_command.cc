@@ -146,7 +146,7 @@ void AddServeCommand(CommandTree& tree, CLI::App* rpc) {
       rpc,
       {.name = "serve",
        .meaning = "Offer a method, and answer each call with what a command prints",
-       .example = R"(actioncluster rpc serve greet --exec 'jq -r "\"hello, \" + .[0]"')",
+       .example = "actioncluster rpc serve clock --exec 'date +%s'",
        .details =
            "For each call, sh -c CMD is run in a process group of its own. It gets the arguments as a JSON array, or "
            "the\n"

@@ -12,6 +12,7 @@ namespace actioncluster {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -98,6 +99,21 @@ TEST(SettingsTest, AnUnknownVariableOfOursIsAnErrorAndOthersAreNotOurBusiness) {
   EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_PROT=1"})), HasSubstr("ACTIONCLUSTER_PROT"));
   EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_port=1"})), HasSubstr("ACTIONCLUSTER_port"));
   EXPECT_TRUE(LoadSettings({}, HomeAnd({"PORT=x", "XACTIONCLUSTER_PORT=1"})).ok());
+}
+
+TEST(SettingsTest, TheVariablesOfTheCommandLineAreNotOurBusinessEither) {
+  EXPECT_TRUE(LoadSettings({}, HomeAnd({"ACTIONCLUSTER_ADDRESS=127.0.0.1:7400", "ACTIONCLUSTER_CALL_METHOD=x",
+                                        "ACTIONCLUSTER_CALL_DEADLINE=y"}))
+                  .ok());
+  EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_ADDRESSES=x"})), HasSubstr("ACTIONCLUSTER_ADDRESSES"));
+  EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_CALL=x"})), HasSubstr("ACTIONCLUSTER_CALL"));
+}
+
+TEST(SettingsTest, AllThatCanBeSetIsListed) {
+  std::vector<std::string> names;
+  for (const SettingSummary& setting : ListSettings()) names.push_back(setting.name);
+  EXPECT_THAT(names, AllOf(Contains("port"), Contains("data-dir"), Contains("config")));
+  EXPECT_EQ(names.size(), ToEnvironment(Settings()).size() + 1);
 }
 
 TEST(SettingsTest, ARedisUrlThatIsWrongIsRefusedWithoutItsPassword) {
