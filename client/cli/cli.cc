@@ -1,5 +1,6 @@
 #include "client/cli/cli.h"
 
+#include <fcntl.h>
 #include <grpc/support/log.h>
 #include <unistd.h>
 
@@ -109,6 +110,14 @@ absl::Status UsageError(const CLI::ParseError& error, const CLI::App& root) {
   return absl::InvalidArgumentError(absl::StrCat(what, "; see ", path, " --help"));
 }
 
+// Whoever has closed a standard descriptor must not find a connection in its place: what takes it fails at each use.
+void ReserveStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest that is free is given.
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 // What gRPC has to say is for who looks for it: errors are told by the calls.
 void SilenceGrpc(const Environment& environment) {
   if (!environment.contains("GRPC_VERBOSITY")) gpr_set_log_function([](gpr_log_func_args*) {});
@@ -117,6 +126,7 @@ void SilenceGrpc(const Environment& environment) {
 }  // namespace
 
 int RunCli(const std::vector<std::string>& args, const std::vector<ForeignCommand>& foreign) {
+  ReserveStandardDescriptors();
   const Environment environment = ReadEnvironment();
   SilenceGrpc(environment);
   CommandTree tree;

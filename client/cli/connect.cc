@@ -51,10 +51,12 @@ std::string DefaultDataDir(const Environment& environment) {
   return absl::StartsWith(home, "/") ? absl::StrCat(home, "/.local/state/actioncluster") : "";
 }
 
-// NOT_FOUND if there is no such file.
-absl::StatusOr<Endpoint> FromFile(const std::string& path) {
+// NOT_FOUND if there is no such file; also if it is hidden from us, unless somebody has named it.
+absl::StatusOr<Endpoint> FromFile(const std::string& path, bool is_named) {
   struct stat info;
-  if (stat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return absl::NotFoundError(path);
+  if (stat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR || (errno == EACCES && !is_named))) {
+    return absl::NotFoundError(path);
+  }
   std::ifstream file(path);
   std::string text(static_cast<size_t>(kMaxAddressFileBytes), '\0');
   if (!file.read(text.data(), kMaxAddressFileBytes) && !file.eof()) {
@@ -79,9 +81,10 @@ absl::StatusOr<Endpoint> FindEndpoint(const CommonOptions& options, const Enviro
   }
   std::string data_dir = options.data_dir;
   if (data_dir.empty()) data_dir = Lookup(environment, "ACTIONCLUSTER_DATA_DIR");
-  if (data_dir.empty()) data_dir = DefaultDataDir(environment);
+  const bool is_named = !data_dir.empty();
+  if (!is_named) data_dir = DefaultDataDir(environment);
   if (!data_dir.empty()) {
-    absl::StatusOr<Endpoint> endpoint = FromFile(absl::StrCat(data_dir, "/actioncluster.address"));
+    absl::StatusOr<Endpoint> endpoint = FromFile(absl::StrCat(data_dir, "/actioncluster.address"), is_named);
     if (!absl::IsNotFound(endpoint.status())) return endpoint;
     if (!options.data_dir.empty()) {
       return absl::UnavailableError(

@@ -140,6 +140,13 @@ class UsageTest(unittest.TestCase):
             self.assertIn(text, result.stderr)
         self.assertEqual(json.loads(run("rpc", "bogus", "--json").stderr)["exit_code"], USAGE)
 
+    def test_a_closed_output_is_an_error_and_nobody_elses_connection(self):
+        for command, code, text in (('"$0" --help >&-', 1, "cannot be written"), ('"$0" nodes --address 127.0.0.1:1 2>&-', UNAVAILABLE, ""),
+                                    ('"$0" rpc call x --data-file - <&-', USAGE, "-: ")):
+            shell = subprocess.run(["sh", "-c", command, PROGRAM], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+            self.assertEqual((shell.returncode, shell.stdout), (code, ""), shell)
+            self.assertIn(text, shell.stderr)
+
     def test_foreign_text_cannot_reach_the_terminal_as_control_characters(self):
         result = run("rpc", "\x1b[2J\nforged")
         self.assertNotIn("\x1b", result.stderr)

@@ -87,8 +87,8 @@ class Running:
         self.pid = self.process.pid
         self.buffers = {self.process.stdout: b"", self.process.stderr: b""}
 
-    def _line(self, stream):
-        end = time.monotonic() + LIMIT_S
+    def _line(self, stream, end=None):
+        end = end or time.monotonic() + LIMIT_S
         while b"\n" not in self.buffers[stream]:
             ready, _, _ = select.select([stream], [], [], max(0, end - time.monotonic()))
             chunk = os.read(stream.fileno(), 65536) if ready else b""
@@ -103,7 +103,8 @@ class Running:
 
     def err(self, text=""):
         """The next line of standard error that has this text."""
-        while text not in (line := self._line(self.process.stderr)):
+        end = time.monotonic() + LIMIT_S
+        while text not in (line := self._line(self.process.stderr, end)):
             pass
         return line
 

@@ -194,6 +194,25 @@ class ServeTest(CliTest):
             self.assertEqual(host.wait(), OK)
             self.assertEqual(caller.wait(), HANDLER_FAILED)
 
+    def test_when_its_node_is_killed_it_says_so_and_finds_another(self):
+        cluster = Cluster(2)
+        self.addCleanup(cluster.close)
+        # The first is tried first. With it alone a host would have to learn of the other before the first is killed.
+        env = environment(ACTIONCLUSTER_ADDRESS=f"127.0.0.1:{cluster.port + 1},127.0.0.1:{cluster.port + 2}")
+        for_people = [Running("rpc", "serve", "kept", "--exec", "cat", env=env), Running("subscribe", "kept", env=env)]
+        for_programs = Running("rpc", "serve", "kept.json", "--exec", "cat", "--json", env=env)
+        for running in (*for_people, for_programs):
+            self.addCleanup(running.close)
+            self.assertIn("actioncluster-worker-1", running.err("attached"))
+        os.kill(int(pathlib.Path(cluster.data_dir, "actioncluster-worker-1.pid").read_text()), signal.SIGKILL)
+        for running in for_people:
+            self.assertIn(f"lost 127.0.0.1:{cluster.port + 1}", running.err())
+            self.assertIn("actioncluster-worker-2", running.err("attached"))
+        lost = json.loads(for_programs.err())
+        self.assertEqual((lost["event"], lost["error"]["code"]), ("lost", "UNAVAILABLE"))
+        self.assertEqual(json.loads(for_programs.err("attached"))["node_id"], "actioncluster-worker-2")
+        self.assertEqual(run("rpc", "call", "kept", "[7]", "--data-dir", cluster.data_dir).stdout, "[7]\n")
+
     def test_it_says_as_json_where_it_is_attached(self):
         host = self.running("rpc", "serve", "seen", "--exec", "cat", "--json")
         event = json.loads(host.err())
@@ -294,6 +313,24 @@ class MessageTest(CliTest):
         self.assertEqual(subscriber.wait(), OK)
         self.cli_error(USAGE, "publish", "values", "{no json}")
         self.cli_error(USAGE, "publish", "")
+
+    def test_who_cannot_keep_up_is_told_how_many_are_missing(self):
+        subscriber = self.subscribe("large", "--json")
+        subscriber.process.send_signal(signal.SIGSTOP)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(bytes(MAX_CONTENT_BYTES))
+            file.flush()
+            for _ in range(12):
+                self.cli("publish", "large", "--data-file", file.name)
+        subscriber.process.send_signal(signal.SIGCONT)
+        self.cli("publish", "large", '"last"')
+        seen = missed = 0
+        while seen + missed < 13:
+            message = json.loads(subscriber.out())
+            seen += message["message_type"] == "large"
+            missed += int(message["missed"])
+        self.assertEqual((seen + missed, message.get("value")), (13, "last"))
+        self.assertGreater(missed, 0)
 
     def test_subscribe_goes_on_until_ctrl_c(self):
         self.assertEqual(self.subscribe("news").stop(), -signal.SIGINT)
