@@ -120,7 +120,7 @@ class ServeTest(CliTest):
             self.serve("slow", f"exec 9>{folder}/life; sleep 1000 & sleep 1000")
             life = os.open(f"{folder}/life", os.O_RDONLY | os.O_NONBLOCK)
             self.addCleanup(os.close, life)
-            self.assertEqual(self.cli("rpc", "call", "slow", "--timeout", "300ms", code=TIMEOUT).stdout, "")
+            self.assertEqual(self.cli("rpc", "call", "slow", "--timeout", "1s", code=TIMEOUT).stdout, "")
             ended, _, _ = select.select([life], [], [], LIMIT_S)
             self.assertEqual((ended, os.read(life, 1)), ([life], b""))
 

@@ -30,8 +30,9 @@ TEST(EscapeTest, ShowsBytesThatAreNoUtf8) {
   EXPECT_EQ(Escape("\xff"
                    "a"),
             "\\xffa");
-  EXPECT_EQ(Escape("\xe2\x80"), "\\xe2\\x80");           // Cut.
-  EXPECT_EQ(Escape("\xc0\x8a"), "\\xc0\\x8a");           // A line's end in two bytes too many.
+  EXPECT_EQ(Escape("\xe2\x80"), "\\xe2\\x80");  // Cut.
+  EXPECT_EQ(Escape("\xc0\x8a"), "\\xc0\\x8a");  // A line's end in two bytes too many.
+  EXPECT_EQ(Escape("\xe0\x82\x9b"), "\\xe0\\x82\\x9b");
   EXPECT_EQ(Escape("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // Half of a pair.
   EXPECT_EQ(Escape("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
 }
