@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "actioncluster/status.h"
 #include "client/channel.h"
+#include "client/clock.h"
 
 namespace actioncluster::client {
 namespace {
@@ -69,11 +69,11 @@ absl::Status Attachment::AwaitAttached(absl::Duration limit) {
 }
 
 void Attachment::Stop(absl::Duration grace) {
-  strand_.Post([self = shared_from_this(), at = absl::Now() + grace] {
+  strand_.Post([self = shared_from_this(), at = MonotonicNow() + grace] {
     self->End(absl::OkStatus());
     if (at >= self->grace_ends_) return;
     self->grace_ends_ = at;
-    if (at <= absl::Now()) return self->CancelAll();
+    if (at <= MonotonicNow()) return self->CancelAll();
     self->grace_.Set(at, [self] { self->CancelAll(); });
   });
   absl::MutexLock lock(&mutex_);
@@ -82,8 +82,8 @@ void Attachment::Stop(absl::Duration grace) {
 }
 
 void Attachment::TryNext() {
-  const AttachPlan::Attempt attempt = plan_.Next(absl::Now());
-  if (attempt.at <= absl::Now()) return Begin(attempt.address);
+  const AttachPlan::Attempt attempt = plan_.Next(MonotonicNow());
+  if (attempt.at <= MonotonicNow()) return Begin(attempt.address);
   retry_.Set(attempt.at, [self = shared_from_this(), address = attempt.address] { self->Begin(address); });
 }
 
@@ -100,7 +100,7 @@ void Attachment::Begin(const std::string& address) {
   }
   link->channel = Connect(*target);
   link->session = make_session_(link->channel, ObserverOf(link));
-  link->limit.Set(absl::Now() + kAttachLimit, [self = shared_from_this(), link] {
+  link->limit.Set(MonotonicNow() + kAttachLimit, [self = shared_from_this(), link] {
     self->CancelLink(link, absl::UnavailableError("the node did not confirm in time"));
   });
   link->session->Start();
@@ -127,7 +127,7 @@ void Attachment::OnAttached(const LinkPtr& link, const std::string& node_id) {
   link->limit.Cancel();
   ArmTick(link);
   if (link != current_) return;
-  plan_.Attached(absl::Now());
+  plan_.Attached(MonotonicNow());
   for (const LinkPtr& left : leaving_) Retire(left);
   Learn();
   {
@@ -139,7 +139,7 @@ void Attachment::OnAttached(const LinkPtr& link, const std::string& node_id) {
 
 void Attachment::OnDraining(const LinkPtr& link, const std::vector<std::string>& alternatives) {
   if (end_.has_value() || link != current_) return;
-  plan_.Leave(link->address, alternatives, absl::Now());
+  plan_.Leave(link->address, alternatives, MonotonicNow());
   // Just being attached, it would decline every call.
   if (!link->attached) return CancelLink(link, absl::UnavailableError("the node drains"));
   leaving_.insert(link);
@@ -169,9 +169,9 @@ void Attachment::OnEnded(const LinkPtr& link, const absl::Status& ended_with) {
   learn_.Cancel();
   if (IsPermanent(why)) return End(why);
   if (const std::vector<std::string> alternatives = AlternativesIn(why); !alternatives.empty()) {
-    plan_.Leave(link->address, alternatives, absl::Now());
+    plan_.Leave(link->address, alternatives, MonotonicNow());
   } else {
-    plan_.Failed(link->address, absl::Now());
+    plan_.Failed(link->address, MonotonicNow());
   }
   TryNext();
 }
@@ -189,7 +189,7 @@ void Attachment::Retire(const LinkPtr& link) {
 void Attachment::ArmTick(const LinkPtr& link) {
   const absl::Duration every = link->session->tick_every();
   if (every == absl::InfiniteDuration()) return;
-  link->tick.Set(absl::Now() + every, [self = shared_from_this(), link] {
+  link->tick.Set(MonotonicNow() + every, [self = shared_from_this(), link] {
     link->session->Tick();
     self->ArmTick(link);
   });
@@ -227,7 +227,8 @@ void Attachment::OnLearnt(std::vector<std::string> addresses) {
   const bool failed = addresses.empty();
   if (!failed) plan_.Learn(std::move(addresses));
   if (current_ == nullptr || !current_->attached) return;
-  learn_.Set(absl::Now() + (failed ? kLearnAgainAfter : kLearnEvery), [self = shared_from_this()] { self->Learn(); });
+  learn_.Set(MonotonicNow() + (failed ? kLearnAgainAfter : kLearnEvery),
+             [self = shared_from_this()] { self->Learn(); });
 }
 
 void Attachment::End(const absl::Status& status) {

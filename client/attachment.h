@@ -30,7 +30,7 @@ namespace actioncluster::client {
 // Start, AwaitAttached and Stop are for any thread; the listener and the making of sessions run on the strand, and hold no lock.
 class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
-  using MakeSession = std::function<std::shared_ptr<Session>(std::shared_ptr<grpc::Channel>, Session::Observer)>;
+  using MakeSession = std::function<std::shared_ptr<Session>(const std::shared_ptr<grpc::Channel>&, Session::Observer)>;
 
   // The client is to outlive it.
   static std::shared_ptr<Attachment> Create(const Client& client, MakeSession make_session,

@@ -60,7 +60,7 @@ Handler Returning(
   };
 }
 
-void CallState::Run(std::shared_ptr<CallState> state, const Handler& handler) {
+void CallState::Run(const std::shared_ptr<CallState>& state, const Handler& handler) {
   if (state->IsCancelled()) return;
   state->HandlerBegins();
   try {

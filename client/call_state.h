@@ -23,7 +23,7 @@ class CallState {
   CallState(Call call, Send send) : call_(std::move(call)), send_(std::move(send)) {}
 
   // Runs the handler with this call on this thread, unless the call is cancelled, and answers for what it throws.
-  static void Run(std::shared_ptr<CallState> state, const Handler& handler);
+  static void Run(const std::shared_ptr<CallState>& state, const Handler& handler);
 
   const Call& call() const { return call_; }
   bool IsCancelled() const ABSL_LOCKS_EXCLUDED(mutex_);

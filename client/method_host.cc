@@ -25,7 +25,7 @@ std::shared_ptr<const ServeConfig> MakeConfig(std::map<std::string, Handler> met
     pool->Run([handlers, call = std::move(call)]() mutable {
       const auto handler = handlers->find(call->call().method());
       if (handler == handlers->end()) return call->Abandon();  // The node has not asked for what is registered.
-      CallState::Run(std::move(call), handler->second);
+      CallState::Run(call, handler->second);
     });
   };
   return config;
@@ -44,7 +44,7 @@ MethodHost::MethodHost(Client& client, std::map<std::string, Handler> methods, M
   const std::shared_ptr<const ServeConfig> config = MakeConfig(std::move(methods), options, impl_->pool);
   impl_->attachment = Attachment::Create(
       client,
-      [&client, config](std::shared_ptr<grpc::Channel> channel, Session::Observer observer) {
+      [&client, config](const std::shared_ptr<grpc::Channel>& channel, Session::Observer observer) {
         return std::make_shared<ServeSession>(client, channel, config, std::move(observer));
       },
       std::move(options.on_event));

@@ -18,7 +18,7 @@ Subscriber::Subscriber(Client& client, v1::SubscribeRequest interest, OnMessage 
   config->on_message = std::move(on_message);
   impl_->attachment = Attachment::Create(
       client,
-      [&client, config](std::shared_ptr<grpc::Channel> channel, Session::Observer observer) {
+      [&client, config](const std::shared_ptr<grpc::Channel>& channel, Session::Observer observer) {
         return std::make_shared<SubscribeSession>(client, channel, config, std::move(observer));
       },
       std::move(on_event));

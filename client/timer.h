@@ -11,7 +11,7 @@
 
 namespace actioncluster::client {
 
-// Runs a task on a strand at a time, unless it is cancelled or set again before. Set, Cancel and the destructor are to be called on that strand; what they
+// Runs a task on a strand at a (monotonic) time, unless it is cancelled or set again before. Set, Cancel and the destructor are to be called on that strand; what they
 // take back never runs. A task that is set keeps alive what it holds.
 class Timer {
  public:

@@ -136,6 +136,7 @@ void PubSub::OnBusState(const absl::Status& state) {
     return;
   }
   std::vector<SubscriberId> waiting;
+  waiting.reserve(ready_.size());
   for (const auto& [id, ready] : ready_) waiting.push_back(id);
   for (const SubscriberId id : waiting) EndReady(id, state);
   const std::vector<SubscriberId> complete = table_.Complete();

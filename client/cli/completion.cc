@@ -86,6 +86,7 @@ std::string BashCompletion(const CLI::App& root) {
   std::string words;
   for (const CompletionPlace& place : places) {
     std::vector<std::string> all;
+    all.reserve(place.subcommands.size() + place.options.size());
     for (const auto& [name, meaning] : place.subcommands) all.push_back(name);
     for (const CompletionOption& option : place.options) all.push_back(option.name);
     absl::StrAppend(&words, "    ", Quote(place.path), ") words=", Quote(absl::StrJoin(all, " ")), " ;;\n");
@@ -134,6 +135,7 @@ std::string ZshCompletion(const CLI::App& root) {
   std::string offers;
   for (const CompletionPlace& place : places) {
     std::vector<std::string> all;
+    all.reserve(place.subcommands.size() + place.options.size());
     // _describe takes a colon for the end of the name.
     for (const auto& [name, meaning] : place.subcommands) all.push_back(Quote(absl::StrCat(name, ":", meaning)));
     for (const CompletionOption& option : place.options) {

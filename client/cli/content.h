@@ -51,8 +51,9 @@ template <class Request>
 absl::Status SetArguments(const ContentOptions& options, Request* request) {
   if (!options.data_file.empty()) {
     absl::StatusOr<std::string> data = ReadData(options.data_file);
-    if (data.ok()) request->set_data(*std::move(data));
-    return data.status();
+    if (!data.ok()) return data.status();
+    request->set_data(*std::move(data));
+    return absl::OkStatus();
   }
   if (!options.has_json) return absl::OkStatus();
   absl::StatusOr<google::protobuf::ListValue> args = client::ParseArgs(options.json);

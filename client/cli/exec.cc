@@ -18,8 +18,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "client/cli/file_descriptor.h"
+#include "client/clock.h"
 
 namespace actioncluster::cli {
 namespace {
@@ -73,6 +73,7 @@ absl::StatusOr<pid_t> Spawn(const Command& command, int input, int output, int e
   char* const argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
   std::vector<std::string> variables = EnvironmentOf(command);
   std::vector<char*> envp;
+  envp.reserve(variables.size() + 1);
   for (std::string& variable : variables) envp.push_back(variable.data());
   envp.push_back(nullptr);
   pid_t pid = 0;
@@ -102,7 +103,7 @@ class Run {
   absl::StatusOr<std::string> Finish(const Event& cancelled, const Event& stop_all) {
     while (!core_.done()) {
       Wait(cancelled, stop_all);
-      if (const std::optional<int> number = core_.TakeSignal(absl::Now()); number.has_value()) {
+      if (const std::optional<int> number = core_.TakeSignal(client::MonotonicNow()); number.has_value()) {
         // Its leader is not reaped yet: nobody else can have the group's number.
         kill(-pid_, *number);
       }
@@ -125,20 +126,20 @@ class Run {
     watch(kOutput, output_.get(), POLLIN);
     watch(kErrorOutput, error_output_.get(), POLLIN);
     const absl::Duration patience =
-        std::clamp(core_.next_signal_at() - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
+        std::clamp(core_.next_signal_at() - client::MonotonicNow(), absl::ZeroDuration(), absl::Hours(1));
     if (poll(watched.data(), watched.size(),
              static_cast<int>(absl::ToInt64Milliseconds(patience + absl::Microseconds(999)))) <= 0) {
       return;
     }
     if (watched[kCancelled].revents != 0 || watched[kStopAll].revents != 0) {
       stopping_ = true;
-      core_.Cancel(absl::Now());
+      core_.Cancel(client::MonotonicNow());
     }
     if (watched[kInput].revents != 0) Send();
     // What a process wrote before its end must be read before that end is told.
     const bool ended = watched[kProcess].revents != 0;
     if (watched[kOutput].revents != 0 || ended) {
-      Receive(output_, [this](absl::string_view bytes) { core_.Output(bytes, absl::Now()); });
+      Receive(output_, [this](absl::string_view bytes) { core_.Output(bytes, client::MonotonicNow()); });
     }
     if (watched[kErrorOutput].revents != 0 || ended) {
       Receive(error_output_, [this](absl::string_view bytes) { core_.ErrorOutput(bytes); });
@@ -163,12 +164,10 @@ class Run {
       const ssize_t got = read(from.get(), buffer_.data(), buffer_.size());
       if (got > 0) {
         take(absl::string_view(buffer_.data(), static_cast<size_t>(got)));
-      } else if (got == 0) {
+      } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         from.Close();
       } else if (errno == EAGAIN) {
         return;
-      } else if (errno != EINTR) {
-        from.Close();
       }
     }
   }

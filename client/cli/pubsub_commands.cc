@@ -12,11 +12,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "actioncluster/subscriber.h"
 #include "client/cli/attachment_watch.h"
 #include "client/cli/content.h"
 #include "client/cli/text.h"
+#include "client/clock.h"
 
 namespace actioncluster::cli {
 namespace {
@@ -111,9 +111,9 @@ absl::Status Subscribe(const SubscribeOptions& options, const Session& session) 
       **client, std::move(interest), [&printer](const v1::SubscribeResponse& message) { printer.Print(message); },
       watch.listener());
   // Ctrl-C ends it in the ordinary way: there is nothing to put in order.
-  const absl::Time give_up = absl::Now() + *timeout;
+  const absl::Time give_up = client::MonotonicNow() + *timeout;
   while (!printer.enough()) {
-    const absl::Duration limit = watch.attached() ? absl::Hours(1) : give_up - absl::Now();
+    const absl::Duration limit = watch.attached() ? absl::Hours(1) : give_up - client::MonotonicNow();
     if (watch.ended() || limit <= absl::ZeroDuration()) return watch.Failure(*timeout);
     pollfd watched = {.fd = watch.changed().fd(), .events = POLLIN, .revents = 0};
     poll(&watched, 1, static_cast<int>(absl::ToInt64Milliseconds(limit + absl::Microseconds(999))));

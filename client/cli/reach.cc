@@ -17,8 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "client/cli/file_descriptor.h"
+#include "client/clock.h"
 
 namespace actioncluster::cli {
 namespace {
@@ -90,6 +90,7 @@ class Attempts {
   // EINPROGRESS if none has ended within the limit; else how one that has ended: 0 or why it failed.
   int Await(absl::Duration limit) {
     std::vector<pollfd> watched;
+    watched.reserve(sockets_.size());
     for (const FileDescriptor& each : sockets_) watched.push_back({.fd = each.get(), .events = POLLOUT, .revents = 0});
     const auto milliseconds = absl::ToInt64Milliseconds(limit + absl::Microseconds(999));
     if (poll(watched.data(), watched.size(), static_cast<int>(milliseconds)) <= 0) return EINPROGRESS;
@@ -113,7 +114,7 @@ class Attempts {
 }  // namespace
 
 absl::Status Reach(const std::vector<std::string>& addresses, absl::Duration limit) {
-  const absl::Time deadline = absl::Now() + limit;
+  const absl::Time deadline = client::MonotonicNow() + limit;
   std::vector<SocketAddress> targets;
   absl::Status failure;
   for (const std::string& text : addresses) {
@@ -127,7 +128,7 @@ absl::Status Reach(const std::vector<std::string>& addresses, absl::Duration lim
   }
   Attempts attempts;
   for (size_t next = 0; next < targets.size() || !attempts.empty();) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - client::MonotonicNow();
     if (left <= absl::ZeroDuration()) {
       failure.Update(absl::UnavailableError(absl::StrCat("no connection within ", absl::FormatDuration(limit))));
       return failure;

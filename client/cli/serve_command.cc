@@ -13,10 +13,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "actioncluster/json.h"
 #include "client/cli/attachment_watch.h"
 #include "client/cli/text.h"
+#include "client/clock.h"
 #include "client/utf8.h"
 
 namespace actioncluster::cli {
@@ -72,9 +72,9 @@ client::Handler HandlerOf(const std::string& line, const std::shared_ptr<Event>&
 
 // Until a signal comes (OK), or it will not get better.
 absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::Duration timeout) {
-  const absl::Time give_up = absl::Now() + timeout;
+  const absl::Time give_up = client::MonotonicNow() + timeout;
   while (true) {
-    const absl::Duration limit = watch.attached() ? absl::InfiniteDuration() : give_up - absl::Now();
+    const absl::Duration limit = watch.attached() ? absl::InfiniteDuration() : give_up - client::MonotonicNow();
     if (limit <= absl::ZeroDuration()) return watch.Failure(timeout);
     if (signals.Await(watch.changed(), limit)) return absl::OkStatus();
     watch.changed().Clear();

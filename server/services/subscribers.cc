@@ -18,7 +18,7 @@ Subscribers::Subscribers(PubSub& pubsub, const Membership& membership) : pubsub_
   pubsub_.SetListener(this);
 }
 
-void Subscribers::Add(std::shared_ptr<SubscriptionStream> stream, Interest interest) {
+void Subscribers::Add(const std::shared_ptr<SubscriptionStream>& stream, Interest interest) {
   if (draining_.has_value()) {
     stream->End(*draining_, /*flush=*/false);
     return;
@@ -31,7 +31,7 @@ void Subscribers::Add(std::shared_ptr<SubscriptionStream> stream, Interest inter
     }
   });
   ids_.emplace(stream.get(), id);
-  streams_.emplace(id, std::move(stream));
+  streams_.emplace(id, stream);
 }
 
 void Subscribers::Remove(SubscriptionStream* stream) {

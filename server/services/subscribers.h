@@ -23,7 +23,7 @@ class Subscribers final : public PubSub::Listener {
   Subscribers(PubSub& pubsub, const Membership& membership);
 
   // Subscribes the stream and opens it, or ends it with why that cannot be.
-  void Add(std::shared_ptr<SubscriptionStream> stream, Interest interest);
+  void Add(const std::shared_ptr<SubscriptionStream>& stream, Interest interest);
   void Remove(SubscriptionStream* stream);
 
   // Ends the streams, and from now on those that come, and tells where else to go.

@@ -50,9 +50,10 @@ void SubscriptionStream::TellMissing() {
 }
 
 bool SubscriptionStream::Push(const grpc::ByteBuffer* frame, size_t bytes, OutboxWriter writer) {
-  grpc::ByteBuffer whole = missed_ > 0 || gap_ ? WithMissing(frame, missed_, gap_) : *frame;
+  // A copy of a buffer shares its bytes.
+  const grpc::ByteBuffer whole = missed_ > 0 || gap_ ? WithMissing(frame, missed_, gap_) : *frame;
   if (!outbox_.Push(
-          bytes, [whole = std::move(whole)]() mutable { return std::move(whole); }, writer))
+          bytes, [whole] { return whole; }, writer))
     return false;
   missed_ = 0;
   gap_ = false;

@@ -38,6 +38,7 @@ COMPOSITION = re.compile(r"server/[^/]+\.(h|cc)$")
 OUTSIDE = [
     (re.compile(r"hiredis/"), ("backplane/redis/", "tests/")),
     (re.compile(r"uv\.h$"), ("backplane/redis/",)),
+    (re.compile(r"nlohmann/"), ("client/json.cc",)),
     (re.compile(r"CLI/"), ("server/config/", "client/")),
     (re.compile(r"(grpcpp|grpc|grpc\+\+)/"), ("server/", "client/", "tests/")),
 ]
