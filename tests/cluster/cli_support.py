@@ -118,9 +118,11 @@ class Running:
         return code
 
     def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(LIMIT_S)
+        # Asked twice a host also ends what it runs; killed, it could not.
+        while self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.1)
         self.process.stdout.close()
         self.process.stderr.close()
 
