@@ -68,7 +68,10 @@ void PendingCalls::Delivered(CallId id, const std::vector<std::string>& boots) {
   const CallPtr call = Find(id);
   if (call == nullptr) return;
   for (const std::string& boot : boots) {
-    if (Share* share = FindOpen(*call, boot)) share->delivery = Delivery::kDelivered;
+    Share* share = FindOpen(*call, boot);
+    if (share == nullptr) continue;
+    share->delivery = Delivery::kDelivered;
+    if (share->lost) EndAsLost(call, *share);
   }
 }
 
@@ -79,7 +82,11 @@ void PendingCalls::Doubtful(CallId id, const std::vector<std::string>& boots) {
     Share* share = FindOpen(*call, boot);
     if (share == nullptr) continue;
     share->delivery = Delivery::kDoubtful;
-    EndIfWithdrawn(call, *share);
+    if (share->lost) {
+      EndAsLost(call, *share);
+    } else {
+      EndIfWithdrawn(call, *share);
+    }
   }
 }
 
@@ -103,9 +110,11 @@ void PendingCalls::Lost(absl::string_view boot) {
   for (const CallPtr& call : All()) {
     Share* share = FindOpen(*call, boot);
     if (share == nullptr) continue;
-    EndShare(call, *share, Verdict::kMayHaveRun,
-             MakeError(v1::ERROR_REASON_HANDLER_FAILED,
-                       absl::StrCat("node ", share->node.id, " was lost while it ran the call")));
+    if (!share->local && share->delivery == Delivery::kUnknown) {
+      share->lost = true;
+    } else {
+      EndAsLost(call, *share);
+    }
   }
 }
 
@@ -251,6 +260,12 @@ void PendingCalls::EndIfWithdrawn(const CallPtr& call, Share& share) {
   if (!share.withdrawn || share.delivery != Delivery::kDoubtful) return;
   EndShare(call, share, Verdict::kMayHaveRun,
            BackplaneUnavailable(absl::StrCat("node ", share.node.id, " withdrew the method while it was called")));
+}
+
+void PendingCalls::EndAsLost(const CallPtr& call, Share& share) {
+  EndShare(call, share, Verdict::kMayHaveRun,
+           MakeError(v1::ERROR_REASON_HANDLER_FAILED,
+                     absl::StrCat("node ", share.node.id, " was lost while it ran the call")));
 }
 
 void PendingCalls::Finish(const CallPtr& call, absl::StatusOr<CallResult> result) {

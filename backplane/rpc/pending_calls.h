@@ -75,7 +75,8 @@ class PendingCalls {
   // Nobody listened on the node's channel: it has not run the call, and its share ends.
   void Unreachable(CallId id, absl::string_view boot);
 
-  // The boot is gone: all its shares end. It may have run them.
+  // The boot is gone: all its shares end. It may have run them, unless it is not known yet whether PUBLISH reached it: then that is waited for, as a
+  // call that nobody has heard goes to the next fallback.
   void Lost(absl::string_view boot);
   // The boot is no longer known, which is no proof that it is gone: all its shares end with `why`. It may have run them.
   void Forgotten(absl::string_view boot, const absl::Status& why);
@@ -118,6 +119,7 @@ class PendingCalls {
     bool open = true;
     Delivery delivery = Delivery::kUnknown;
     bool withdrawn = false;
+    bool lost = false;  // And delivery is unknown.
   };
   struct Call {
     CallId id = 0;
@@ -145,6 +147,7 @@ class PendingCalls {
   void EndShare(const CallPtr& call, Share& share, Verdict verdict, const absl::Status& why);
   void AfterShare(const CallPtr& call);
   void EndIfWithdrawn(const CallPtr& call, Share& share);
+  void EndAsLost(const CallPtr& call, Share& share);
   void Finish(const CallPtr& call, absl::StatusOr<CallResult> result);
 
   absl::btree_map<CallId, CallPtr> calls_;

@@ -102,8 +102,10 @@ class Model {
       case Event::kReplyOfB:
         return Reply("b");
       case Event::kPublishReturns:
+        published_ = true;
         if (publish_ == Publish::kReachesOnlyA) Close("b", "unreachable", 1);
         if (publish_ == Publish::kFails) CloseAll("publish");
+        if (a_is_lost_) Close("a", "lost", 2);
         return;
       case Event::kDeadline:
         end_ = "timeout missing " + absl::StrJoin(open_, ",", [](std::string* out, const std::string& share) {
@@ -114,7 +116,9 @@ class Model {
         end_ = "cancelled";
         return;
       case Event::kLossOfA:
-        return Close("a", "lost", 2);
+        a_is_lost_ = true;
+        if (published_) Close("a", "lost", 2);
+        return;
       case Event::kDisconnect:
         return CloseAll("disconnect");
     }
@@ -130,7 +134,7 @@ class Model {
     if (!every_ || open_.empty()) end_ = every_ ? "ok" : share;
   }
   void Close(const std::string& share, const std::string& why, int weight) {
-    if (open_.erase(share) == 0) return;
+    if (end_.has_value() || open_.erase(share) == 0) return;
     shares_.push_back(share + " " + why);
     if (weight > weight_) {
       weight_ = weight;
@@ -144,6 +148,8 @@ class Model {
 
   const bool every_;
   const Publish publish_;
+  bool published_ = false;
+  bool a_is_lost_ = false;
   std::set<std::string> open_ = {"a", "b"};
   int weight_ = 0;
   std::string heaviest_;

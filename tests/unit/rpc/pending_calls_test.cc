@@ -160,7 +160,10 @@ TEST_F(PendingCallsTest, WeightiestReasonWinsInWhateverOrderTheSharesEnd) {
         if (reason == 1) calls_.Unreachable(id, boot);
         if (reason == 2) calls_.Accept(id, boot, Declined(Draining()));
         if (reason == 3) calls_.Accept(id, boot, Declined(Overloaded()));
-        if (reason == 4) calls_.Lost(boot);
+        if (reason == 4) {
+          calls_.Delivered(id, {boot});
+          calls_.Lost(boot);
+        }
       }
       ASSERT_TRUE(Ended(id));
       EXPECT_EQ(ReasonOf(End(id)), reasons[most].first);
@@ -190,6 +193,7 @@ TEST_F(PendingCallsTest, FallbacksAreAskedOneByOneWhileNobodyMayHaveRunTheCall) 
 
 TEST_F(PendingCallsTest, NoFallbackIsAskedOnceANodeMayHaveRunTheCall) {
   OpenFirst(1, {kA}, {kB});
+  calls_.Delivered(1, {kA.boot});
   calls_.Lost(kA.boot);
   OpenFirst(2, {kA}, {kB});
   calls_.Unsent(2, {kA.boot}, BackplaneUnavailable("broken"));
@@ -304,6 +308,36 @@ TEST_F(PendingCallsTest, ProbesConcernOtherNodesThatAreAwaitedForLong) {
   EXPECT_THAT(calls_.AwaitedSince(kStart + absl::Milliseconds(1)), ElementsAre("boot-a"));
 }
 
+TEST_F(PendingCallsTest, WhetherALostNodeMayHaveRunTheCallIsNotSaidBeforePublishReturns) {
+  OpenFirst(1, {kA}, {kB});
+  calls_.Lost(kA.boot);
+  EXPECT_FALSE(Ended(1));
+  calls_.Unreachable(1, kA.boot);  // PUBLISH gave it to nobody: the call goes on to the fallback.
+  EXPECT_THAT(asked_, ElementsAre("node-b"));
+  EXPECT_TRUE(calls_.Accept(1, kB.boot, Result("b")));
+  EXPECT_TRUE(End(1).ok());
+
+  OpenFirst(2, {kA}, {kB});
+  calls_.Lost(kA.boot);
+  calls_.Delivered(2, {kA.boot});
+  EXPECT_EQ(ReasonOf(End(2)), v1::ERROR_REASON_HANDLER_FAILED);
+
+  OpenFirst(3, {kA}, {kB});
+  calls_.Lost(kA.boot);
+  calls_.Doubtful(3, {kA.boot});
+  EXPECT_EQ(ReasonOf(End(3)), v1::ERROR_REASON_HANDLER_FAILED);
+
+  OpenFirst(4, {kA}, {kB});
+  calls_.Lost(kA.boot);
+  calls_.Unsent(4, {kA.boot}, BackplaneUnavailable("broken"));
+  EXPECT_EQ(ReasonOf(End(4)), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+
+  OpenFirst(5, {kSelf}, {kB});  // What runs here needs no PUBLISH.
+  calls_.Lost(kSelf.boot);
+  EXPECT_EQ(ReasonOf(End(5)), v1::ERROR_REASON_HANDLER_FAILED);
+  EXPECT_THAT(asked_, ElementsAre("node-b"));
+}
+
 TEST_F(PendingCallsTest, SinksMayCallAnyOperation) {
   OpenFirst(1, {kA});
   auto on_share = [this](const std::string&, const absl::StatusOr<Content>&) {
@@ -316,6 +350,7 @@ TEST_F(PendingCallsTest, SinksMayCallAnyOperation) {
                                                   OpenFirst(3, {kB});
                                                 }});
   Expect(2, {kA, kB}, {});
+  for (const CallId id : {CallId{1}, CallId{2}}) calls_.Delivered(id, {kA.boot});
   calls_.Lost(kA.boot);
   EXPECT_EQ(ends, 1);
   EXPECT_TRUE(Ended(1));
