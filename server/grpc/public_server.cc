@@ -1,5 +1,6 @@
 #include "server/grpc/public_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
@@ -20,9 +21,12 @@ constexpr int kMaxReceiveBytes = 8 * 1024 * 1024;
 constexpr std::array kHealthNames = {"", "actioncluster.v1.RpcService", "actioncluster.v1.ClusterService",
                                      "actioncluster.v1.PubSubService"};
 
-void TurnOnHealthAndReflection() {
+void PrepareGrpc() {
   static std::once_flag once;
   std::call_once(once, [] {
+    // Never given back: with the last server gRPC would be shut down, and wait up to ten seconds for a thread that still polls a connection whose
+    // peer was slow to read.
+    grpc_init();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -32,7 +36,7 @@ void TurnOnHealthAndReflection() {
 
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const std::string& address, Port port,
                                                                   const std::vector<grpc::Service*>& services) {
-  TurnOnHealthAndReflection();
+  PrepareGrpc();
   grpc::ServerBuilder builder;
   int bound_port = 0;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port);
