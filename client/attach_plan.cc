@@ -1,11 +1,18 @@
 #include "client/attach_plan.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "absl/random/distributions.h"
 
 namespace actioncluster::client {
+namespace {
+
+// Of a long list a few do: a round's length, and with it what an outage costs everyone, must not grow with the cluster.
+constexpr size_t kHeardOf = 3;
+
+}  // namespace
 
 AttachPlan::AttachPlan(std::vector<std::string> configured, absl::BitGenRef random)
     : AttachPlan(std::move(configured), random, Options()) {}
@@ -55,17 +62,17 @@ void AttachPlan::Refill(std::vector<std::string> alternatives, const std::string
   const auto add = [this](const std::string& address) {
     if (std::find(queue_.begin(), queue_.end(), address) == queue_.end()) queue_.push_back(address);
   };
-  const auto add_others = [&](const std::vector<std::string>& addresses) {
-    for (const std::string& address : addresses) {
-      if (address != last) add(address);
-    }
+  const auto add_some = [&](std::vector<std::string> addresses) {
+    std::erase(addresses, last);
+    std::shuffle(addresses.begin(), addresses.end(), random_);
+    if (addresses.size() > kHeardOf) addresses.resize(kHeardOf);
+    for (const std::string& address : addresses) add(address);
   };
-  std::vector<std::string> listed = listed_;
-  std::shuffle(alternatives.begin(), alternatives.end(), random_);
-  std::shuffle(listed.begin(), listed.end(), random_);
-  add_others(alternatives);
-  add_others(listed);
-  add_others(configured_);
+  add_some(std::move(alternatives));
+  add_some(listed_);
+  for (const std::string& address : configured_) {
+    if (address != last) add(address);
+  }
   if (!last.empty()) add(last);
 }
 

@@ -10,10 +10,10 @@
 
 namespace actioncluster::client {
 
-// Decides to which node a stream is to be attached next, and when. After a loss every other address that is known is tried once without delay, the nearest
-// hope first: what a draining node has named, then what the list of nodes says (each in random order, so that not all who lose a node fall upon one other),
-// then the configured addresses, last the one that was lost. When all have failed it waits, longer each time, with jitter, and begins anew; a stream
-// that stood for a while makes the delays small again.
+// Decides to which node a stream is to be attached next, and when. After a loss a round of other addresses is tried without delay, each once, the nearest hope
+// first: three of those that a draining node has named, then three of the list of nodes (by chance, so that not all who lose a node fall upon one other), then
+// the configured addresses, last the one that was lost. When all have failed it waits, longer each time, with jitter, and tries another round; a
+// stream that stood for a while makes the delays small again.
 //
 // Does no I/O and reads no clock.
 class AttachPlan {

@@ -1,5 +1,6 @@
 #include "client/attachment.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -167,7 +168,11 @@ void Attachment::OnEnded(const LinkPtr& link, const absl::Status& ended_with) {
   Tell(AttachmentEvent::Kind::kLost, link->address, "", why);
   if (!is_current) return;  // Its successor is on its way.
   learn_.Cancel();
-  if (IsPermanent(why)) return End(why);
+  // What a node says that was only heard of may be somebody else's word, at an address that means another machine here.
+  const std::vector<std::string>& configured = client_.options().addresses;
+  if (IsPermanent(why) && std::find(configured.begin(), configured.end(), link->address) != configured.end()) {
+    return End(why);
+  }
   if (const std::vector<std::string> alternatives = AlternativesIn(why); !alternatives.empty()) {
     plan_.Leave(link->address, alternatives, MonotonicNow());
   } else {

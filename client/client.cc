@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "actioncluster/status.h"
 #include "client/channel.h"
+#include "client/duration.h"
 
 namespace actioncluster::client {
 namespace {
@@ -15,17 +16,6 @@ namespace {
 constexpr absl::Duration kMargin = absl::Seconds(1);
 // What nodes take for a drain without a timeout; see cluster.proto.
 constexpr absl::Duration kDrainTimeout = absl::Seconds(10);
-
-absl::Duration FromProto(const google::protobuf::Duration& proto) {
-  return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
-}
-
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  google::protobuf::Duration proto;
-  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-  return proto;
-}
 
 // A nonsensical timeout is the node's to refuse: it must get there.
 absl::Duration WithMargin(absl::Duration timeout) { return std::max(timeout, absl::ZeroDuration()) + kMargin; }

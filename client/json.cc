@@ -174,22 +174,6 @@ Value ToValue(absl::string_view text) {
 
 Value ToValue(const char* text) { return ToValue(absl::string_view(text)); }
 
-Value ToValue(double number) {
-  Value value;
-  value.set_number_value(number);
-  return value;
-}
-
-Value ToValue(int number) { return ToValue(static_cast<double>(number)); }
-
-Value ToValue(int64_t number) { return ToValue(static_cast<double>(number)); }
-
-Value ToValue(bool truth) {
-  Value value;
-  value.set_bool_value(truth);
-  return value;
-}
-
 Value ToValue(Value value) { return value; }
 
 }  // namespace actioncluster::client

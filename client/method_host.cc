@@ -4,6 +4,7 @@
 
 #include "client/attachment.h"
 #include "client/call_state.h"
+#include "client/duration.h"
 #include "client/handler_pool.h"
 #include "client/serve_session.h"
 
@@ -16,10 +17,7 @@ std::shared_ptr<const ServeConfig> MakeConfig(std::map<std::string, Handler> met
   config->heartbeat_timeout = options.heartbeat_timeout;
   for (const auto& [method, handler] : methods) config->registration.add_methods(method);
   config->registration.set_max_in_flight(options.max_in_flight);
-  absl::Duration rest = options.heartbeat_timeout;
-  google::protobuf::Duration& timeout = *config->registration.mutable_heartbeat_timeout();
-  timeout.set_seconds(absl::IDivDuration(rest, absl::Seconds(1), &rest));
-  timeout.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  *config->registration.mutable_heartbeat_timeout() = ToProto(options.heartbeat_timeout);
   config->run = [handlers = std::make_shared<const std::map<std::string, Handler>>(std::move(methods)),
                  pool = std::move(pool)](std::shared_ptr<CallState> call) {
     pool->Run([handlers, call = std::move(call)]() mutable {

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "client/limits.h"
 #include "client/utf8.h"
 
 namespace actioncluster::client {
@@ -10,7 +11,6 @@ namespace {
 
 using google::protobuf::Value;
 
-constexpr size_t kMaxContentBytes = 4'128'768;
 constexpr int kMaxNesting = 32;
 
 // Null: the value is fine.

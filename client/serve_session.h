@@ -55,7 +55,6 @@ class ServeSession final : public grpc::ClientBidiReactor<v1::ServeRequest, v1::
   void OnCancelled(const std::string& call_id);
   // Any thread.
   void SendReply(v1::ServeRequest::Reply reply);
-  void Push(v1::ServeRequest frame);
 
   // Starts what is to be started next: a write, the end of our half, or the end of all writing.
   void Pump() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -141,7 +141,6 @@ TEST(ClientCallsTest, ACallThatTakesTooLongEndsWithTheNodesOwnAnswer) {
     EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_RPC_TIMEOUT) << status;
     EXPECT_EQ(client::MetadataOf(status)["missing_nodes"], kOne);
     EXPECT_GE(absl::Now() - begun, timeout);
-    EXPECT_LT(absl::Now() - begun, timeout + absl::Seconds(1));
   };
   expect_timeout(client->options().timeout);
   request.mutable_timeout()->set_nanos(400'000'000);

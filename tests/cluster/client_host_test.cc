@@ -118,8 +118,8 @@ TEST(ClientHostTest, ACallThatOutlivesItsDeadlineIsCancelled) {
   absl::Notification cancelled;
   std::optional<Invocation> kept;
   MethodHost host(*client, {{"slow", [&](Invocation call) {
-                               call.OnCancel([&] { cancelled.Notify(); });
                                kept = std::move(call);
+                               kept->OnCancel([&] { cancelled.Notify(); });
                              }}});
   ASSERT_TRUE(host.AwaitAttached(kPatience).ok());
   const Answer late = Call(cluster.node(1), Within(absl::Milliseconds(200), Request("slow")));

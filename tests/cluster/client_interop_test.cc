@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "actioncluster/json.h"
+#include "backplane/keys/keys.h"
 #include "tests/cluster/callers.h"
 #include "tests/cluster/calls.h"
 #include "tests/cluster/client_support.h"
@@ -24,8 +25,6 @@ namespace {
 constexpr char kMethod[] = "name-language";
 constexpr int kCallers = 4;
 constexpr absl::Duration kAttachedWithin = absl::Seconds(2);
-// Until Redis has noticed that the dead node's connections are closed, it takes messages for that node: such a call is on its way to a node that is dead.
-constexpr absl::Duration kNoticedWithin = absl::Milliseconds(100);
 
 class ClientInteropTest : public testing::Test {
  protected:
@@ -52,18 +51,37 @@ class ClientInteropTest : public testing::Test {
     });
   }
 
-  void ExpectErrorsOfCallsInFlightOnly(const Callers& callers, absl::Time killed, absl::Time dead) {
+  struct Death {
+    absl::Time killed;
+    // Until Redis has noticed that the dead node's connections are closed, it takes messages for that node: a call begun before is on its way to a node that
+    // is dead.
+    absl::Time noticed;
+  };
+  Death Kill(const Node& node) {
+    const std::string channel =
+        Keys("actioncluster").ChannelBoot(Cluster::Find(cluster_.node(1), node.id())->boot_id());
+    Death death;
+    death.killed = absl::Now();
+    node.Kill();
+    EXPECT_TRUE(Await([&] {
+      return cluster_.redis().Command({"PUBSUB", "NUMSUB", channel}).view()[1].Integer().value_or(-1) == 0;
+    }));
+    death.noticed = absl::Now();
+    return death;
+  }
+
+  void ExpectErrorsOfCallsInFlightOnly(const Callers& callers, const Death& death) {
     int failed = 0;
     int good = 0;
     for (const Callers::Record& record : callers.records()) {
       if (record.code == grpc::OK) {
-        good += record.begun > dead ? 1 : 0;
+        good += record.begun > death.noticed ? 1 : 0;
         continue;
       }
       ++failed;
       EXPECT_EQ(record.reason, "HANDLER_FAILED") << record.message;
-      EXPECT_GE(record.ended, killed) << record.message;
-      EXPECT_LE(record.begun, dead + kNoticedWithin) << record.message;
+      EXPECT_GE(record.ended, death.killed) << record.message;
+      EXPECT_LE(record.begun, death.noticed) << record.message;
     }
     std::cout << "calls by any: " << failed << " in flight at the kill failed, " << good
               << " begun after it succeeded\n";
@@ -86,18 +104,16 @@ TEST_F(ClientInteropTest, TheNodeUnderTheCppHostIsKilledAndNoFurtherCallFails) {
   const auto callers = StartCalling();
   ASSERT_TRUE(AwaitAnswerOf("C++", cluster_.node(2).id()));
   ASSERT_TRUE(AwaitAnswerOf("Python", cluster_.node(3).id()));
-  const absl::Time killed = absl::Now();
-  cluster_.node(2).Kill();
-  const absl::Time dead = absl::Now();
+  const Death death = Kill(cluster_.node(2));
   const std::string elsewhere = events_.AwaitAttached();
-  const absl::Duration took = absl::Now() - killed;
+  const absl::Duration took = absl::Now() - death.killed;
   std::cout << "the C++ host was attached to " << elsewhere << " after " << took << "\n";
   EXPECT_LT(took, kAttachedWithin);
   EXPECT_TRUE(AwaitAnswerOf("C++", elsewhere));
-  EXPECT_TRUE(callers->AwaitEach(dead + absl::Seconds(3), [](const Callers::Record&) { return true; }))
+  EXPECT_TRUE(callers->AwaitEach(death.noticed + absl::Seconds(3), [](const Callers::Record&) { return true; }))
       << "past the lease of the dead node";
   callers->Stop();
-  ExpectErrorsOfCallsInFlightOnly(*callers, killed, dead);
+  ExpectErrorsOfCallsInFlightOnly(*callers, death);
 }
 
 TEST_F(ClientInteropTest, TheNodeUnderThePythonHostIsKilledAndNoFurtherCallFails) {
@@ -105,18 +121,16 @@ TEST_F(ClientInteropTest, TheNodeUnderThePythonHostIsKilledAndNoFurtherCallFails
   const auto callers = StartCalling();
   ASSERT_TRUE(AwaitAnswerOf("C++", cluster_.node(2).id()));
   ASSERT_TRUE(AwaitAnswerOf("Python", cluster_.node(3).id()));
-  const absl::Time killed = absl::Now();
-  cluster_.node(3).Kill();
-  const absl::Time dead = absl::Now();
+  const Death death = Kill(cluster_.node(3));
   EXPECT_TRUE(python_->AwaitOut(absl::StrCat("registered ", cluster_.node(1).id(), "\n")));
-  const absl::Duration took = absl::Now() - killed;
+  const absl::Duration took = absl::Now() - death.killed;
   std::cout << "the Python host was attached to " << cluster_.node(1).id() << " after " << took << "\n";
   EXPECT_LT(took, kAttachedWithin);
   EXPECT_TRUE(AwaitAnswerOf("Python", cluster_.node(1).id()));
-  EXPECT_TRUE(callers->AwaitEach(dead + absl::Seconds(3), [](const Callers::Record&) { return true; }))
+  EXPECT_TRUE(callers->AwaitEach(death.noticed + absl::Seconds(3), [](const Callers::Record&) { return true; }))
       << "past the lease of the dead node";
   callers->Stop();
-  ExpectErrorsOfCallsInFlightOnly(*callers, killed, dead);
+  ExpectErrorsOfCallsInFlightOnly(*callers, death);
 }
 
 }  // namespace

@@ -10,9 +10,10 @@ namespace actioncluster::client {
 
 // What becomes of a stream that is kept attached to some node: a MethodHost's or a Subscriber's.
 //
-// A stream that is lost is opened again: at once on another node that is known (those that a draining node names, those in the list of nodes, the
-// configured addresses), each once; then over and over, 50 ms to 2 s apart, for as long as it takes. Only what cannot become better by itself
-// ends it: a status of UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT, FAILED_PRECONDITION or UNIMPLEMENTED.
+// A stream that is lost is opened again: at once on another node that is known (a few of those that a draining node names and of those in the list of
+// nodes, then the configured addresses), each once; then round after round, 50 ms to 2 s apart, for as long as it takes. Only what cannot become
+// better by itself ends it: a status of UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT, FAILED_PRECONDITION or UNIMPLEMENTED from a
+// configured address.
 struct AttachmentEvent {
   enum class Kind {
     kAttached,  // The node has confirmed it: methods are offered, messages are heard.
@@ -25,7 +26,8 @@ struct AttachmentEvent {
   absl::Status status;  // Of kLost and kEnded: why.
 };
 
-// Runs on one of gRPC's threads, one event at a time, in order. It may not block, nor stop or destroy the one whose events these are.
+// One event at a time, in order; on any thread: gRPC's, and also the one that makes, stops or destroys the one whose events these are, before that returns,
+// so hold no lock then that the listener takes. It may not block, nor stop or destroy that one.
 using AttachmentListener = std::function<void(const AttachmentEvent&)>;
 
 }  // namespace actioncluster::client

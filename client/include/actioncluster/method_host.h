@@ -31,6 +31,7 @@ class Invocation {
   // Nobody waits for the answer any more: the caller gave up, the deadline passed, or the node is gone.
   bool IsCancelled() const;
   // Runs `cancelled` when that happens, on one of gRPC's threads; at once if it has. At most once, and never after the answer.
+  // A second one takes the place of the first.
   void OnCancel(absl::AnyInvocable<void() &&> cancelled);
 
   // The answer. One that nobody waits for is dropped.
@@ -54,7 +55,7 @@ Handler Returning(std::function<absl::StatusOr<google::protobuf::Value>(const v1
 
 struct MethodHostOptions {
   int threads = 4;                                       // That run handlers; at least 1.
-  uint32_t max_in_flight = 64;                           // Calls that the node sends at once; 1 … 4,096.
+  uint32_t max_in_flight = 64;                           // Calls that the node sends at once; at most 4,096. 0: 64.
   absl::Duration heartbeat_timeout = absl::Seconds(15);  // 1 s … 1 h of silence, then the node gives this host up.
   AttachmentListener on_event = nullptr;
 };

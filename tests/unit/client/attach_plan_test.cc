@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -91,6 +92,21 @@ TEST_F(AttachPlanTest, AfterALossAllOthersAreTriedAtOnceTheListedOnesFirstAndThe
   EXPECT_THAT(std::vector(tried.begin(), tried.begin() + 2), UnorderedElementsAre("x", "y"));
   EXPECT_THAT(std::vector(tried.begin() + 2, tried.end()), ElementsAre("b", "a"));
   EXPECT_GT(plan.Next(now_).at, now_) << "each only once";
+}
+
+TEST_F(AttachPlanTest, ARoundDoesNotGrowWithTheCluster) {
+  AttachPlan plan({"a", "b"}, random_);
+  EXPECT_EQ(NextNow(plan), "a");
+  std::vector<std::string> nodes;
+  for (int i = 0; i < 100; ++i) nodes.push_back(absl::StrCat("node-", i));
+  plan.Learn(nodes);
+  AttachForAWhile(plan);
+  plan.Leave("a", nodes, now_);
+  const std::vector<std::string> tried = FailAtOnce(plan, 8);
+  for (int i = 0; i < 6; ++i) EXPECT_THAT(nodes, testing::Contains(tried[static_cast<size_t>(i)]));
+  EXPECT_EQ(tried[6], "b");
+  EXPECT_EQ(tried[7], "a");
+  EXPECT_GT(plan.Next(now_).at, now_);
 }
 
 TEST_F(AttachPlanTest, TheAlternativesOfADrainingNodeComeFirst) {

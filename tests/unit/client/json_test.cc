@@ -133,6 +133,7 @@ TEST(ClientJsonTest, ArgumentsAreMadeOfWhatIsGiven) {
   const std::string text = "text";
   EXPECT_EQ(ToJson(Args("hi", text, absl::string_view("view"), 3, int64_t{4}, 2.5, true, *ParseJson("[null]"))),
             R"(["hi","text","view",3,4,2.5,true,[null]])");
+  EXPECT_EQ(ToJson(Args(size_t{1}, 2u, 3LL, 1.5f, char{4})), "[1,2,3,1.5,4]");
   EXPECT_EQ(ToJson(Args()), "[]");
 }
 
