@@ -97,13 +97,18 @@ TEST_F(AttachPlanTest, AfterALossAllOthersAreTriedAtOnceTheListedOnesFirstAndThe
 TEST_F(AttachPlanTest, ARoundDoesNotGrowWithTheCluster) {
   AttachPlan plan({"a", "b"}, random_);
   EXPECT_EQ(NextNow(plan), "a");
-  std::vector<std::string> nodes;
-  for (int i = 0; i < 100; ++i) nodes.push_back(absl::StrCat("node-", i));
-  plan.Learn(nodes);
+  std::vector<std::string> listed;
+  std::vector<std::string> named;
+  for (int i = 0; i < 100; ++i) {
+    listed.push_back(absl::StrCat("listed-", i));
+    named.push_back(absl::StrCat("named-", i));
+  }
+  plan.Learn(listed);
   AttachForAWhile(plan);
-  plan.Leave("a", nodes, now_);
+  plan.Leave("a", named, now_);
   const std::vector<std::string> tried = FailAtOnce(plan, 8);
-  for (int i = 0; i < 6; ++i) EXPECT_THAT(nodes, testing::Contains(tried[static_cast<size_t>(i)]));
+  for (size_t i = 0; i < 3; ++i) EXPECT_THAT(named, testing::Contains(tried[i]));
+  for (size_t i = 3; i < 6; ++i) EXPECT_THAT(listed, testing::Contains(tried[i]));
   EXPECT_EQ(tried[6], "b");
   EXPECT_EQ(tried[7], "a");
   EXPECT_GT(plan.Next(now_).at, now_);
