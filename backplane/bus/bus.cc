@@ -29,6 +29,19 @@ absl::StatusOr<int64_t> IntegerReply(const absl::StatusOr<redis::Reply>& reply) 
   return integer;
 }
 
+// EXEC's reply: that of each command.
+absl::StatusOr<int64_t> SumReply(const absl::StatusOr<redis::Reply>& reply, size_t count) {
+  if (!reply.ok()) return AsBackplaneError(reply.status());
+  if (reply->view().size() != count) return BackplaneUnavailable("Redis answers EXEC with garbage");
+  int64_t sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const absl::StatusOr<int64_t> integer = reply->view()[i].Integer();
+    if (!integer.ok()) return AsBackplaneError(integer.status());
+    sum += *integer;
+  }
+  return sum;
+}
+
 // TIME's reply: seconds and microseconds.
 absl::StatusOr<absl::Time> TimeReply(const absl::StatusOr<redis::Reply>& reply) {
   if (!reply.ok()) return reply.status();
@@ -63,6 +76,11 @@ struct Bus::Impl {
   void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
   void StopListening(const std::string& channel);
   void Publish(const std::string& channel, Envelope envelope, Receivers done);
+  void PublishTogether(std::vector<Outgoing> messages, Receivers done);
+  // Stamped and sealed for the channel; or why it cannot be sent.
+  absl::StatusOr<std::string> Seal(const std::string& channel, Envelope envelope);
+  // Ends a publication that was not begun.
+  void Refuse(absl::Status why, Receivers done);
 
   // What arrives.
   void OnMessage(absl::string_view channel, absl::string_view payload);
@@ -167,12 +185,9 @@ void Bus::Impl::StopListening(const std::string& channel) {
   std::erase_if(await_clock, [&channel](const auto& waiting) { return waiting.first == channel; });
 }
 
-void Bus::Impl::Publish(const std::string& channel, Envelope envelope, Receivers done) {
-  const auto refuse = [this, &done](absl::Status why) {
-    loop.Post([done = std::move(done), why = std::move(why)]() mutable { std::move(done)(std::move(why)); });
-  };
-  if (boot.empty()) return refuse(BackplaneUnavailable("the bus has not begun"));
-  if (!clock.known()) return refuse(BackplaneUnavailable("Redis's time is not known yet"));
+absl::StatusOr<std::string> Bus::Impl::Seal(const std::string& channel, Envelope envelope) {
+  if (boot.empty()) return BackplaneUnavailable("the bus has not begun");
+  if (!clock.known()) return BackplaneUnavailable("Redis's time is not known yet");
   const absl::Time now = MonotonicNow();
   envelope.set_sender_id(name);
   envelope.set_sender_boot(boot);
@@ -180,15 +195,43 @@ void Bus::Impl::Publish(const std::string& channel, Envelope envelope, Receivers
   envelope.set_sent_at_us(absl::ToUnixMicros(clock.At(now)));
   const absl::Duration uncertainty = std::min(clock.Uncertainty(now), kMaxSenderUncertainty);
   envelope.set_uncertainty_us(static_cast<uint32_t>(absl::ToInt64Microseconds(uncertainty) + 1));
-  const std::string sealed = sealer.Seal(channel, envelope);
+  std::string sealed = sealer.Seal(channel, envelope);
   if (sealed.size() > kMaxSealedBytes) {
-    return refuse(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the message is too large for the bus",
-                            {{"limit", "envelope_bytes"}}));
+    return MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the message is too large for the bus",
+                     {{"limit", "envelope_bytes"}});
   }
+  return sealed;
+}
+
+void Bus::Impl::Refuse(absl::Status why, Receivers done) {
+  loop.Post([done = std::move(done), why = std::move(why)]() mutable { std::move(done)(std::move(why)); });
+}
+
+void Bus::Impl::Publish(const std::string& channel, Envelope envelope, Receivers done) {
+  const absl::StatusOr<std::string> sealed = Seal(channel, std::move(envelope));
+  if (!sealed.ok()) return Refuse(sealed.status(), std::move(done));
   ++counters.published;
   commands.Execute(
-      redis::Command({"PUBLISH", channel, sealed}),
+      redis::Command({"PUBLISH", channel, *sealed}),
       [done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable { std::move(done)(IntegerReply(reply)); });
+}
+
+void Bus::Impl::PublishTogether(std::vector<Outgoing> messages, Receivers done) {
+  std::vector<redis::Command> publishes;
+  publishes.reserve(messages.size());
+  for (Outgoing& message : messages) {
+    const absl::StatusOr<std::string> sealed = Seal(message.channel, std::move(message.envelope));
+    if (!sealed.ok()) return Refuse(sealed.status(), std::move(done));
+    publishes.push_back(redis::Command({"PUBLISH", message.channel, *sealed}));
+  }
+  counters.published += publishes.size();
+  // What is wrong with one of them, EXEC says too.
+  const auto ignore = [](const absl::StatusOr<redis::Reply>&) {};
+  commands.Execute(redis::Command({"MULTI"}), ignore);
+  for (redis::Command& publish : publishes) commands.Execute(std::move(publish), ignore);
+  commands.Execute(redis::Command({"EXEC"}),
+                   [done = std::move(done), count = publishes.size()](
+                       const absl::StatusOr<redis::Reply>& reply) mutable { std::move(done)(SumReply(reply, count)); });
 }
 
 void Bus::Impl::OnMessage(absl::string_view channel, absl::string_view payload) {
@@ -339,6 +382,10 @@ void Bus::StopListening(const std::string& channel) { impl_->StopListening(chann
 
 void Bus::Publish(const std::string& channel, Envelope envelope, Receivers done) {
   impl_->Publish(channel, std::move(envelope), std::move(done));
+}
+
+void Bus::PublishTogether(std::vector<Outgoing> messages, Receivers done) {
+  impl_->PublishTogether(std::move(messages), std::move(done));
 }
 
 void Bus::FindDeaf(std::vector<std::string> boots,

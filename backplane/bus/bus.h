@@ -30,8 +30,8 @@ struct BusOptions {
 // What the bus has seen. Atomics: read them from any thread.
 struct BusCounters {
   std::atomic<uint64_t> published{0};
-  std::atomic<uint64_t> accepted{
-      0};  // Genuine and new, and of another boot, a canary of ours, or of a kind that we want back.
+  // Genuine and new, and of another boot, a canary of ours, or of a kind that we want back.
+  std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> own{0};                               // Our own, come back on a shared channel; not handled.
   std::array<std::atomic<uint64_t>, kRejections> rejected{};  // By Rejection.
 };
@@ -76,6 +76,12 @@ class Bus {
   // hint: monitors and half-open sockets count), or why it may not have been sent: BACKPLANE_UNAVAILABLE; LIMIT_EXCEEDED past 8 MiB. Envelopes
   // leave in the order of the calls.
   void Publish(const std::string& channel, internal::v1::Envelope envelope, Receivers done);
+  // Publishes several as one: nobody else's message comes between them, and they are sent all or none. `done` hears the sum.
+  struct Outgoing {
+    std::string channel;
+    internal::v1::Envelope envelope;
+  };
+  void PublishTogether(std::vector<Outgoing> messages, Receivers done);
 
   // Asks Redis which of these boots have nobody listening on their channel. One round trip.
   void FindDeaf(std::vector<std::string> boots,

@@ -19,13 +19,19 @@ void ToProto(Content content, internal::v1::Content* proto) {
 }
 
 Content FromProto(const internal::v1::Content& proto) {
+  const Content::Kind kind = KindOf(proto);
+  if (kind == Content::Kind::kNone) return {};
+  return {kind, proto.body()};
+}
+
+Content::Kind KindOf(const internal::v1::Content& proto) {
   switch (proto.kind()) {
     case internal::v1::Content::KIND_JSON:
-      return {Content::Kind::kJson, proto.body()};
+      return Content::Kind::kJson;
     case internal::v1::Content::KIND_BYTES:
-      return {Content::Kind::kBytes, proto.body()};
+      return Content::Kind::kBytes;
     default:
-      return {};
+      return Content::Kind::kNone;
   }
 }
 

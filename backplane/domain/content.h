@@ -21,6 +21,7 @@ struct Content {
 // As it travels in envelopes; of none, nothing is set. A kind that we do not know (of a newer peer) is taken for none. Any thread.
 void ToProto(Content content, internal::v1::Content* proto);
 Content FromProto(const internal::v1::Content& proto);
+Content::Kind KindOf(const internal::v1::Content& proto);
 
 }  // namespace actioncluster
 

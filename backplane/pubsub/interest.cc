@@ -6,7 +6,7 @@
 namespace actioncluster {
 
 bool Interest::Matches(absl::string_view type) const {
-  return types.contains(std::string(type)) ||
+  return types.contains(type) ||
          std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return MatchesPattern(p, type); });
 }
 

@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_BACKPLANE_PUBSUB_INTEREST_H_
 #define ACTIONCLUSTER_BACKPLANE_PUBSUB_INTEREST_H_
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@ namespace actioncluster {
 
 // Which messages a subscriber wants: those of these types, and those of types that match one of the patterns.
 struct Interest {
-  std::set<std::string> types;
+  std::set<std::string, std::less<>> types;
   std::vector<std::string> patterns;
 
   bool Matches(absl::string_view type) const;

@@ -10,28 +10,6 @@ namespace {
 
 using internal::v1::Envelope;
 
-// Adds up what Redis says of the two copies of one message.
-class Receipt {
- public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<int64_t>) &&>;
-
-  explicit Receipt(Done done) : done_(std::move(done)) {}
-
-  void Add(const absl::StatusOr<int64_t>& receivers) {
-    if (!receivers.ok()) {
-      sum_ = receivers.status();
-    } else if (sum_.ok()) {
-      *sum_ += *receivers;
-    }
-    if (--awaited_ == 0) std::move(done_)(std::move(sum_));
-  }
-
- private:
-  Done done_;
-  int awaited_ = 2;
-  absl::StatusOr<int64_t> sum_ = 0;
-};
-
 }  // namespace
 
 // The bus and the loop outlive this: their callbacks find out so that there is no PubSub any more.
@@ -66,11 +44,10 @@ void PubSub::Publish(std::string type, Content content, absl::AnyInvocable<void(
   if (content.kind != Content::Kind::kNone) ToProto(std::move(content), by_type.mutable_message()->mutable_content());
   Envelope for_patterns = by_type;
   for_patterns.mutable_message()->set_all_types(true);
-
-  auto receipt = std::make_shared<Receipt>(std::move(done));
-  const auto add = [receipt](const absl::StatusOr<int64_t>& receivers) { receipt->Add(receivers); };
-  bus_.Publish(channel, std::move(by_type), add);
-  bus_.Publish(keys_.ChannelAllTypes(), std::move(for_patterns), add);
+  std::vector<Bus::Outgoing> both;
+  both.push_back({channel, std::move(by_type)});
+  both.push_back({keys_.ChannelAllTypes(), std::move(for_patterns)});
+  bus_.PublishTogether(std::move(both), std::move(done));
 }
 
 PubSub::SubscriberId PubSub::Subscribe(Interest interest, Ready ready) {
@@ -119,12 +96,9 @@ void PubSub::OnEnvelope(const Envelope& envelope) {
   // Who has not heard that its subscription stands does not expect messages.
   if (!ready_.empty()) std::erase_if(audience, [this](SubscriberId id) { return ready_.contains(id); });
   if (audience.empty()) return;
-  Content::Kind kind = Content::Kind::kNone;
-  if (message.content().kind() == internal::v1::Content::KIND_JSON) kind = Content::Kind::kJson;
-  if (message.content().kind() == internal::v1::Content::KIND_BYTES) kind = Content::Kind::kBytes;
   listener_->OnMessage({.type = message.type(),
                         .node_id = envelope.sender_id(),
-                        .kind = kind,
+                        .kind = KindOf(message.content()),
                         .body = message.content().body(),
                         .sent_at = absl::FromUnixMicros(envelope.sent_at_us())},
                        audience);
@@ -132,7 +106,7 @@ void PubSub::OnEnvelope(const Envelope& envelope) {
 
 void PubSub::OnBusState(const absl::Status& state) {
   if (state.ok()) {
-    if (std::exchange(interrupted_, false)) listener_->OnResumed();
+    if (std::exchange(interrupted_, false) && table_.size() > 0) listener_->OnResumed();
     return;
   }
   std::vector<SubscriberId> waiting;

@@ -56,7 +56,7 @@ class PubSub {
   // Subscriptions that are not ready yet end with BACKPLANE_UNAVAILABLE, inside the destructor.
   ~PubSub();
 
-  // Before the first Subscribe; outlives this.
+  // Before the first Subscribe. It is called only while it has subscribers.
   void SetListener(Listener* listener) { listener_ = listener; }
 
   // Sends a message. `done` hears to how many nodes Redis gave it (a hint; a node with subscribers of both kinds counts twice), or

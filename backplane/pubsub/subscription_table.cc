@@ -4,8 +4,15 @@
 #include <utility>
 
 namespace actioncluster {
+namespace {
+
+// Who publishes ever new types makes matching as dear as it was, and no more.
+constexpr size_t kMaxMatched = 1024;
+
+}  // namespace
 
 SubscriptionTable::Added SubscriptionTable::Add(Id id, Interest interest) {
+  matched_.clear();
   Added added;
   Subscriber subscriber;
   for (Feed& feed : FeedsOf(interest)) {
@@ -21,6 +28,7 @@ SubscriptionTable::Added SubscriptionTable::Add(Id id, Interest interest) {
 }
 
 std::vector<SubscriptionTable::Feed> SubscriptionTable::Remove(Id id) {
+  matched_.clear();
   std::vector<Feed> unwanted;
   const auto found = subscribers_.find(id);
   if (found == subscribers_.end()) return unwanted;
@@ -36,6 +44,7 @@ std::vector<SubscriptionTable::Feed> SubscriptionTable::Remove(Id id) {
 }
 
 std::vector<SubscriptionTable::Id> SubscriptionTable::Confirmed(const Feed& feed) {
+  matched_.clear();
   std::vector<Id> complete;
   const auto listened = feeds_.find(feed);
   if (listened == feeds_.end() || std::exchange(listened->second.confirmed, true)) return complete;
@@ -45,7 +54,14 @@ std::vector<SubscriptionTable::Id> SubscriptionTable::Confirmed(const Feed& feed
   return complete;
 }
 
-std::vector<SubscriptionTable::Id> SubscriptionTable::Audience(const Feed& feed, absl::string_view type) const {
+std::vector<SubscriptionTable::Id> SubscriptionTable::Audience(const Feed& feed, absl::string_view type) {
+  if (feed.has_value()) return Match(feed, type);
+  if (const auto known = matched_.find(type); known != matched_.end()) return known->second;
+  if (matched_.size() >= kMaxMatched) matched_.clear();
+  return matched_[type] = Match(feed, type);
+}
+
+std::vector<SubscriptionTable::Id> SubscriptionTable::Match(const Feed& feed, absl::string_view type) const {
   std::vector<Id> audience;
   const auto listened = feeds_.find(feed);
   if (listened == feeds_.end()) return audience;

@@ -44,7 +44,8 @@ class SubscriptionTable {
   std::vector<Id> Confirmed(const Feed& feed);
 
   // The complete subscribers that hear a message of this type when it comes by this feed, in the order of their ids.
-  std::vector<Id> Audience(const Feed& feed, absl::string_view type) const;
+  // Patterns are matched once for each type, and again after a change.
+  std::vector<Id> Audience(const Feed& feed, absl::string_view type);
 
   // In the order of their ids.
   std::vector<Id> Complete() const;
@@ -61,9 +62,11 @@ class SubscriptionTable {
     absl::btree_set<Id> subscribers;
   };
   static std::vector<Feed> FeedsOf(const Interest& interest);
+  std::vector<Id> Match(const Feed& feed, absl::string_view type) const;
 
   absl::flat_hash_map<Id, Subscriber> subscribers_;
   std::map<Feed, Listened> feeds_;
+  absl::flat_hash_map<std::string, std::vector<Id>> matched_;  // By type: the audience by the feed of all types.
 };
 
 }  // namespace actioncluster

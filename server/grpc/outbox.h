@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "glog/logging.h"
 #include "server/grpc/offload.h"
 #include "server/grpc/status_bridge.h"
 
@@ -44,6 +45,7 @@ class Outbox {
     {
       absl::MutexLock lock(&mutex_);
       if (end_.has_value()) return false;
+      CHECK(!writing_);
       writing_ = true;
     }
     std::move(operation)();
@@ -52,21 +54,11 @@ class Outbox {
 
   // Queues a frame of about `bytes`. False: there is no room for it, or the stream has ended; the frame is dropped.
   bool Push(size_t bytes, Make make, OutboxWriter writer = OutboxWriter::kPusher) ABSL_LOCKS_EXCLUDED(mutex_) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (end_.has_value()) return false;
-      if (queue_.size() >= limits_.frames || (bytes_ + bytes > limits_.bytes && !queue_.empty())) return false;
-      queue_.push_back({bytes, std::move(make)});
-      bytes_ += bytes;
-      if (writing_) return true;
-      writing_ = true;
-    }
-    if (writer == OutboxWriter::kPusher) {
-      WriteNext();
-    } else {
-      offload_.Post([this] { WriteNext(); });  // Until it has run, the stream cannot end.
-    }
-    return true;
+    return Enqueue(bytes, std::move(make), writer, /*limited=*/true);
+  }
+  // One more small frame, whatever the limits: what there is to say before the end. False: the stream has ended.
+  bool PushLast(Make make) ABSL_LOCKS_EXCLUDED(mutex_) {
+    return Enqueue(0, std::move(make), OutboxWriter::kOffload, /*limited=*/false);
   }
 
   // Nothing is being written, nor waits for it.
@@ -103,6 +95,25 @@ class Outbox {
     size_t bytes;
     Make make;
   };
+
+  bool Enqueue(size_t bytes, Make make, OutboxWriter writer, bool limited) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) return false;
+      const bool full = queue_.size() >= limits_.frames || (bytes_ + bytes > limits_.bytes && !queue_.empty());
+      if (limited && full) return false;
+      queue_.push_back({bytes, std::move(make)});
+      bytes_ += bytes;
+      if (writing_) return true;
+      writing_ = true;
+    }
+    if (writer == OutboxWriter::kPusher) {
+      WriteNext();
+    } else {
+      offload_.Post([this] { WriteNext(); });  // Until it has run, the stream cannot end.
+    }
+    return true;
+  }
 
   // Only the one who set writing_ is here.
   void WriteNext() ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -15,7 +15,7 @@
 
 namespace actioncluster {
 
-// Takes this node out of service: the directory says so, its applications are told where else to go, new calls are declined, and what runs goes on.
+// Takes this node out of service: the directory says so, its applications and subscribers are told where else to go, new calls are declined, and what runs goes on.
 // Confined to the I/O thread.
 class DrainSequence {
  public:

@@ -18,6 +18,10 @@ Subscribers::Subscribers(PubSub& pubsub, const Membership& membership) : pubsub_
   pubsub_.SetListener(this);
 }
 
+Subscribers::~Subscribers() {
+  for (const auto& [id, stream] : streams_) pubsub_.Unsubscribe(id);
+}
+
 void Subscribers::Add(const std::shared_ptr<SubscriptionStream>& stream, Interest interest) {
   if (draining_.has_value()) {
     stream->End(*draining_, /*flush=*/false);
@@ -49,7 +53,10 @@ void Subscribers::Drain(const std::vector<std::string>& alternatives) {
 }
 
 void Subscribers::CloseAll(const absl::Status& why) {
-  for (const auto& [id, stream] : streams_) stream->End(why, /*flush=*/true);
+  for (const auto& [id, stream] : streams_) {
+    pubsub_.Unsubscribe(id);  // Now, as who does not read may stay for long.
+    stream->Close(why);
+  }
 }
 
 void Subscribers::OnMessage(const PubSub::Incoming& message, PubSub::Subscribers to) {

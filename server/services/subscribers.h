@@ -21,6 +21,7 @@ class Subscribers final : public PubSub::Listener {
  public:
   // The references outlive this.
   Subscribers(PubSub& pubsub, const Membership& membership);
+  ~Subscribers() override;
 
   // Subscribes the stream and opens it, or ends it with why that cannot be.
   void Add(const std::shared_ptr<SubscriptionStream>& stream, Interest interest);
@@ -30,7 +31,8 @@ class Subscribers final : public PubSub::Listener {
   void Drain(const std::vector<std::string>& alternatives);
   void CloseAll(const absl::Status& why);
 
-  size_t size() const { return streams_.size(); }
+  // Without those that are being ended.
+  size_t size() const { return pubsub_.subscribers(); }
 
   void OnMessage(const PubSub::Incoming& message, PubSub::Subscribers to) override;
   void OnInterrupted(PubSub::Subscribers whom) override;

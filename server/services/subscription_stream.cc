@@ -40,33 +40,41 @@ void SubscriptionStream::Open(const std::string& node_id) {
 void SubscriptionStream::Send(const grpc::ByteBuffer& frame, size_t bytes, OutboxWriter writer) {
   if (Push(&frame, bytes, writer)) return;
   ++missed_;
-  dropping_ = true;
-  // All may have been written just now: then no write ends any more that would tell.
-  if (outbox_.idle()) TellMissing();
+  TellIfIdle();
 }
 
 void SubscriptionStream::TellMissing() {
-  if (missed_ > 0 || gap_) Push(nullptr, 0, OutboxWriter::kOffload);
+  if ((missed_ > 0 || gap_) && !Push(nullptr, 0, OutboxWriter::kOffload)) TellIfIdle();
+}
+
+// All may have been written since it was full: then no write ends any more that would tell.
+void SubscriptionStream::TellIfIdle() {
+  if (outbox_.idle()) Push(nullptr, 0, OutboxWriter::kOffload);
+}
+
+void SubscriptionStream::Close(const absl::Status& why) {
+  if (missed_ > 0 || gap_) outbox_.PushLast([last = WithMissing(nullptr, missed_, gap_)] { return last; });
+  End(why, /*flush=*/true);
 }
 
 bool SubscriptionStream::Push(const grpc::ByteBuffer* frame, size_t bytes, OutboxWriter writer) {
   // A copy of a buffer shares its bytes.
   const grpc::ByteBuffer whole = missed_ > 0 || gap_ ? WithMissing(frame, missed_, gap_) : *frame;
   if (!outbox_.Push(
-          bytes, [whole] { return whole; }, writer))
+          bytes, [whole] { return whole; }, writer)) {
+    untold_ = true;
     return false;
+  }
   missed_ = 0;
   gap_ = false;
-  dropping_ = false;
+  untold_ = false;
   return true;
 }
 
 void SubscriptionStream::OnWriteDone(bool ok) {
-  // The outbox may end the stream, and so this, unless somebody holds it.
-  const auto self = shared_from_this();
   outbox_.OnWriteDone(ok);
-  if (dropping_ && outbox_.idle()) {
-    loop_.Post([self] { self->TellMissing(); });
+  if (untold_ && outbox_.idle()) {
+    loop_.Post([self = shared_from_this()] { self->TellMissing(); });
   }
 }
 

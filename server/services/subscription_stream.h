@@ -40,6 +40,8 @@ class SubscriptionStream final : public grpc::ServerWriteReactor<grpc::ByteBuffe
   void MarkGap() { gap_ = true; }
   // Tells what is missing, if anything is that no frame has told.
   void TellMissing();
+  // Ends after what is queued, and after telling what is missing.
+  void Close(const absl::Status& why);
 
   // Any thread.
   void End(const absl::Status& status, bool flush) { outbox_.End(status, flush); }
@@ -47,6 +49,7 @@ class SubscriptionStream final : public grpc::ServerWriteReactor<grpc::ByteBuffe
  private:
   SubscriptionStream(grpc::CallbackServerContext& context, Loop& loop, Subscribers& subscribers, Offload& offload);
   bool Push(const grpc::ByteBuffer* frame, size_t bytes, OutboxWriter writer);
+  void TellIfIdle();
 
   // gRPC's threads.
   void OnSendInitialMetadataDone(bool ok) override { outbox_.OnWriteDone(ok); }
@@ -60,9 +63,9 @@ class SubscriptionStream final : public grpc::ServerWriteReactor<grpc::ByteBuffe
   Subscribers& subscribers_;
 
   Outbox<grpc::ByteBuffer> outbox_;
-  uint64_t missed_ = 0;                // I/O thread only: dropped since the last frame.
-  bool gap_ = false;                   // I/O thread only.
-  std::atomic<bool> dropping_{false};  // Something was dropped that no frame has told yet.
+  uint64_t missed_ = 0;              // I/O thread only: dropped since the last frame.
+  bool gap_ = false;                 // I/O thread only.
+  std::atomic<bool> untold_{false};  // Something is missing, and no frame could be queued that tells.
 
   std::shared_ptr<SubscriptionStream> self_;
 };

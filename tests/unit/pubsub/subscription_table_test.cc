@@ -79,6 +79,18 @@ TEST(SubscriptionTableTest, EachMessageReachesASubscriberByExactlyOneFeed) {
   EXPECT_THAT(heard("d"), ElementsAre(2));
 }
 
+TEST(SubscriptionTableTest, WhatWasMatchedOnceIsMatchedAnewAfterEveryChange) {
+  SubscriptionTable table;
+  AddConfirmed(table, 1, {.types = {}, .patterns = {"a*"}});
+  EXPECT_THAT(table.Audience(kAllTypes, "ab"), ElementsAre(1));
+  table.Add(2, {.types = {}, .patterns = {"*b"}});
+  EXPECT_THAT(table.Audience(kAllTypes, "ab"), ElementsAre(1, 2));
+  table.Remove(1);
+  EXPECT_THAT(table.Audience(kAllTypes, "ab"), ElementsAre(2));
+  for (int i = 0; i < 3000; ++i) table.Audience(kAllTypes, std::to_string(i));
+  EXPECT_THAT(table.Audience(kAllTypes, "ab"), ElementsAre(2));
+}
+
 TEST(SubscriptionTableTest, WhatIsUnknownChangesNothing) {
   SubscriptionTable table;
   AddConfirmed(table, 1, {.types = {"a"}, .patterns = {}});

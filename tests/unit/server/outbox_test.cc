@@ -271,6 +271,19 @@ TEST_F(OutboxTest, TheOffloadWritesForAPusherWhoHasOthersToServe) {
   EXPECT_TRUE(finished_);
 }
 
+TEST_F(OutboxTest, ALastFrameIsTakenWhateverTheLimits) {
+  auto box = Make({.frames = 1});
+  EXPECT_TRUE(Push(*box, "a"));
+  EXPECT_TRUE(Push(*box, "b"));
+  EXPECT_FALSE(Push(*box, "c"));
+  EXPECT_TRUE(box->PushLast([] { return std::string("last"); }));
+  box->End(absl::OkStatus(), /*flush=*/true);
+  EXPECT_FALSE(box->PushLast([] { return std::string("too late"); }));
+  for (int i = 0; i < 3; ++i) WriteEnds(*box);
+  EXPECT_THAT(written_, ElementsAre("a", "b", "last"));
+  EXPECT_TRUE(finished_);
+}
+
 TEST_F(OutboxTest, IsIdleWhenNothingIsWrittenOrWaits) {
   auto box = Make();
   EXPECT_TRUE(box->idle());
