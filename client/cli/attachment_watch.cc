@@ -10,11 +10,8 @@ namespace {
 
 using Kind = client::AttachmentEvent::Kind;
 
-// What ends the attachment, as attachment_event.h says.
-bool IsPermanent(const absl::Status& status) {
-  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status) ||
-         absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
-}
+// If nobody reads what is said, the oldest of more is forgotten.
+constexpr size_t kMaxUnsaid = 1024;
 
 }  // namespace
 
@@ -46,18 +43,46 @@ absl::Status AttachmentWatch::Failure(absl::Duration limit) const {
 }
 
 void AttachmentWatch::Note(const client::AttachmentEvent& event) {
-  bool was_attached, was_lost;
   {
     const absl::MutexLock lock(&mutex_);
-    was_attached = attached_;
-    was_lost = std::exchange(lost_, event.kind == Kind::kLost);
     attached_ = attached_ || event.kind == Kind::kAttached;
     ended_ = event.kind == Kind::kEnded;
     status_ = event.status;
+    if (unsaid_.size() == kMaxUnsaid) unsaid_.pop_front();
+    unsaid_.push_back(event);
   }
   changed_.Set();
-  // An end for good is the program's error, which is told at its end.
-  if (IsPermanent(event.status) || (event.kind == Kind::kEnded && !event.status.ok())) return;
+}
+
+int AttachmentWatch::output() const {
+  const absl::MutexLock lock(&mutex_);
+  return MaySayNext() ? console_.err() : -1;
+}
+
+void AttachmentWatch::Say() {
+  client::AttachmentEvent event;
+  while ((ended() || console_.CanSay()) && TakeNext(&event)) SayOne(event);
+}
+
+bool AttachmentWatch::MaySayNext() const {
+  // Whether a loss is the end shows the next event: an end by an error is the program's error, which is told when it ends.
+  return !unsaid_.empty() && (unsaid_.front().kind != Kind::kLost || unsaid_.size() > 1);
+}
+
+bool AttachmentWatch::TakeNext(client::AttachmentEvent* event) {
+  const absl::MutexLock lock(&mutex_);
+  if (!unsaid_.empty() && unsaid_.back().kind == Kind::kEnded && !unsaid_.back().status.ok()) {
+    unsaid_.pop_back();
+    if (!unsaid_.empty() && unsaid_.back().kind == Kind::kLost) unsaid_.pop_back();
+  }
+  if (!MaySayNext()) return false;
+  *event = std::move(unsaid_.front());
+  unsaid_.pop_front();
+  return true;
+}
+
+void AttachmentWatch::SayOne(const client::AttachmentEvent& event) {
+  const bool was_lost = std::exchange(said_lost_, event.kind == Kind::kLost);
   if (console_.json()) {
     console_.Say(ToJson(event));
   } else if (event.kind == Kind::kAttached) {
@@ -65,9 +90,10 @@ void AttachmentWatch::Note(const client::AttachmentEvent& event) {
                               Escape(what_)));
   } else if (event.kind == Kind::kLost && !was_lost) {
     // Each attempt that fails after that is a loss of its own: people need not hear of every one.
-    console_.Say(absl::StrCat("actioncluster: ", was_attached ? "lost " : "cannot attach to ", Escape(event.address),
+    console_.Say(absl::StrCat("actioncluster: ", said_attached_ ? "lost " : "cannot attach to ", Escape(event.address),
                               ", trying again: ", DescribeError(event.status)));
   }
+  said_attached_ = said_attached_ || event.kind == Kind::kAttached;
 }
 
 }  // namespace actioncluster::cli

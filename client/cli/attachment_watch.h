@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_CLIENT_CLI_ATTACHMENT_WATCH_H_
 #define ACTIONCLUSTER_CLIENT_CLI_ATTACHMENT_WATCH_H_
 
+#include <deque>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -16,7 +17,8 @@ namespace actioncluster::cli {
 // {"event": "attached" | "lost" | "ended", "address", "node_id", "error": as ErrorToJson, or null}
 std::string ToJson(const client::AttachmentEvent& event);
 
-// Says beside the results what becomes of a stream that is kept attached, and remembers what its owner has to know. Thread-safe.
+// Remembers what becomes of a stream that is kept attached, until its owner says it beside the results. Thread-safe: the stream's threads tell it and
+// are never held up by who reads it; one thread says it.
 class AttachmentWatch {
  public:
   // `what` is said of it once it is attached: "greet is offered".
@@ -28,6 +30,10 @@ class AttachmentWatch {
   // Set when something has happened.
   Event& changed() { return changed_; }
   bool attached() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Says what has happened since, as far as that is taken at once; all of it, even if that blocks, when the stream has ended.
+  void Say() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What to wait for until there is room to say more; -1 if there is nothing to say.
+  int output() const ABSL_LOCKS_EXCLUDED(mutex_);
   // It has given up, or was stopped.
   bool ended() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Why: of its end; of the last loss, if it was never attached within `limit`.
@@ -35,6 +41,9 @@ class AttachmentWatch {
 
  private:
   void Note(const client::AttachmentEvent& event) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool MaySayNext() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TakeNext(client::AttachmentEvent* event) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SayOne(const client::AttachmentEvent& event);
 
   const std::string what_;
   Console& console_;
@@ -42,8 +51,11 @@ class AttachmentWatch {
   mutable absl::Mutex mutex_;
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;  // Once.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // By the last event.
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::deque<client::AttachmentEvent> unsaid_ ABSL_GUARDED_BY(mutex_);
+  // Of what was said; for the thread that says it.
+  bool said_attached_ = false;  // Once.
+  bool said_lost_ = false;      // Last.
 };
 
 }  // namespace actioncluster::cli

@@ -17,10 +17,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/reach.h"
+#include "client/clock.h"
 
 namespace actioncluster::cli {
 namespace {
 
+// What a call has at least, however long it took to find that somebody is there.
+constexpr absl::Duration kMinTimeout = absl::Milliseconds(100);
 constexpr size_t kMinTokenBytes = 16;
 constexpr size_t kMaxTokenBytes = 4096;
 constexpr std::streamsize kMaxAddressFileBytes = 65536;
@@ -136,7 +139,6 @@ absl::StatusOr<std::unique_ptr<client::Client>> Connect(const CommonOptions& opt
 
   client::ClientOptions client_options;
   client_options.addresses = endpoint->addresses;
-  client_options.timeout = *timeout;
   std::string token_file = options.api_token_file;
   if (token_file.empty()) token_file = Lookup(environment, "ACTIONCLUSTER_API_TOKEN_FILE");
   if (!token_file.empty()) {
@@ -144,8 +146,7 @@ absl::StatusOr<std::unique_ptr<client::Client>> Connect(const CommonOptions& opt
     if (!token.ok()) return token.status();
     client_options.api_token = *std::move(token);
   }
-  absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Create(std::move(client_options));
-  if (!client.ok()) return client;
+  const absl::Time begun = client::MonotonicNow();
   if (const absl::Status reached = Reach(endpoint->addresses, *timeout); !reached.ok()) {
     return absl::Status(
         reached.code(),
@@ -153,7 +154,8 @@ absl::StatusOr<std::unique_ptr<client::Client>> Connect(const CommonOptions& opt
                      endpoint->may_be_stale ? ", which a cluster that was killed leaves behind" : "",
                      "): ", reached.message()));
   }
-  return client;
+  client_options.timeout = std::max(*timeout - (client::MonotonicNow() - begun), kMinTimeout);
+  return client::Client::Create(std::move(client_options));
 }
 
 }  // namespace actioncluster::cli

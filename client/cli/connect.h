@@ -49,8 +49,8 @@ absl::StatusOr<std::string> ReadApiToken(const std::string& path);
 // A time with its unit, more than 0 and at most an hour; `fallback` for none. INVALID_ARGUMENT, with the option's name.
 absl::StatusOr<absl::Duration> ParseTimeout(absl::string_view text, absl::Duration fallback);
 
-// A client for these options, once a node takes connections at its addresses. UNAVAILABLE: none does, within the timeout; where, and
-// who named it.
+// A client for these options, once a node takes connections at its addresses; its timeout is what is left then, but at least 100 ms. UNAVAILABLE: none
+// does, within the timeout; where, and who named it.
 absl::StatusOr<std::unique_ptr<client::Client>> Connect(const CommonOptions& options, const Environment& environment);
 
 }  // namespace actioncluster::cli

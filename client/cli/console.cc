@@ -67,8 +67,13 @@ std::string ErrorToJson(const absl::Status& status) {
 
 bool Console::OutIsTerminal() const { return isatty(out_) == 1; }
 
+bool Console::CanSay() const {
+  pollfd writable = {.fd = err_, .events = POLLOUT, .revents = 0};
+  return poll(&writable, 1, 0) > 0;
+}
+
 bool Console::Write(absl::string_view bytes) {
-  const absl::MutexLock lock(&mutex_);
+  const absl::MutexLock lock(&out_mutex_);
   if (out_error_ == 0) out_error_ = WriteAll(out_, bytes);
   return out_error_ == 0;
 }
@@ -76,14 +81,14 @@ bool Console::Write(absl::string_view bytes) {
 bool Console::WriteLine(absl::string_view line) { return Write(absl::StrCat(line, "\n")); }
 
 void Console::Say(absl::string_view line) {
-  const absl::MutexLock lock(&mutex_);
+  const absl::MutexLock lock(&err_mutex_);
   WriteAll(err_, absl::StrCat(line, "\n"));
 }
 
 ExitCode Console::Finish(const absl::Status& status) {
   int out_error;
   {
-    const absl::MutexLock lock(&mutex_);
+    const absl::MutexLock lock(&out_mutex_);
     out_error = out_error_;
   }
   if (out_error == EPIPE) return ExitCode::kClosedPipe;

@@ -33,22 +33,27 @@ class Console {
   // Results and messages are for programs.
   bool json() const { return json_; }
   bool OutIsTerminal() const;
+  // Standard error, and whether it takes a line at once. (A pipe that has room has that for a page.)
+  int err() const { return err_; }
+  bool CanSay() const;
 
   // Results, on standard output, as they are. False if nobody reads them any more, or they cannot be written: it is time to end.
-  bool Write(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Write(absl::string_view bytes) ABSL_LOCKS_EXCLUDED(out_mutex_);
   bool WriteLine(absl::string_view line);
   // One line beside the results, on standard error.
-  void Say(absl::string_view line) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Say(absl::string_view line) ABSL_LOCKS_EXCLUDED(err_mutex_);
 
   // The program's exit status, after an error was said in one line on standard error.
-  ExitCode Finish(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  ExitCode Finish(const absl::Status& status) ABSL_LOCKS_EXCLUDED(out_mutex_, err_mutex_);
 
  private:
   const int out_;
   const int err_;
   const bool json_;
-  absl::Mutex mutex_;
-  int out_error_ ABSL_GUARDED_BY(mutex_) = 0;  // Of errno; the first that writing gave.
+  // Two, so that who does not read the one holds up nobody at the other.
+  absl::Mutex out_mutex_;
+  absl::Mutex err_mutex_;
+  int out_error_ ABSL_GUARDED_BY(out_mutex_) = 0;  // Of errno; the first that writing gave.
 };
 
 }  // namespace actioncluster::cli

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/file_descriptor.h"
 #include "client/cli/text.h"
+#include "client/limits.h"
 
 namespace actioncluster::cli {
 
@@ -32,7 +33,7 @@ absl::StatusOr<std::string> ReadData(const std::string& path) {
   const auto failed = [&path] { return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::strerror(errno))); };
   if (!is_input && !file.is_open()) return failed();
   std::string data;
-  for (char buffer[65536]; data.size() <= kMaxContentBytes;) {
+  for (char buffer[65536]; data.size() <= client::kMaxContentBytes;) {
     const ssize_t got = read(is_input ? STDIN_FILENO : file.get(), buffer, sizeof buffer);
     if (got == 0) return data;
     if (got > 0) {
@@ -41,7 +42,7 @@ absl::StatusOr<std::string> ReadData(const std::string& path) {
       return failed();
     }
   }
-  return absl::ResourceExhaustedError(absl::StrCat(path, ": is larger than ", kMaxContentBytes, " bytes"));
+  return absl::ResourceExhaustedError(absl::StrCat(path, ": is larger than ", client::kMaxContentBytes, " bytes"));
 }
 
 google::protobuf::Duration ToProto(absl::Duration duration) {

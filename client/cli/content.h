@@ -2,7 +2,6 @@
 #define ACTIONCLUSTER_CLIENT_CLI_CONTENT_H_
 
 #include <CLI/CLI.hpp>
-#include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,9 +14,6 @@
 
 // What people send and get: JSON, or opaque bytes.
 namespace actioncluster::cli {
-
-// More cannot be sent (see proto/actioncluster/v1/rpc.proto).
-inline constexpr size_t kMaxContentBytes = 4'128'768;
 
 // Content as the command line gives it.
 struct ContentOptions {

@@ -108,6 +108,8 @@ class Run {
         kill(-pid_, *number);
       }
     }
+    // What has closed its outputs and heeds no SIGTERM is still there.
+    if (core_.stopped()) kill(-pid_, SIGKILL);
     int wait_status;
     while (waitpid(pid_, &wait_status, 0) < 0 && errno == EINTR) continue;
     return std::move(core_).Result();

@@ -9,19 +9,21 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/limits.h"
 
 namespace actioncluster::cli {
 
 // Decides about one command that runs: when it is over, what came of it, and when which signal is to end it. A command that is to stop is sent SIGTERM, and
-// SIGKILL if it or what it started is still there some time later. A command that ends by itself is over, even if what it left in the background
+// SIGKILL if it is still there, or what it started has its output open, some time later. What of its group then is left without an output has nobody to
+// put things in order for: its runner is to kill that at the end. A command that ends by itself is over, even if what it left in the background
 // still has its output open.
 //
 // Does no I/O and reads no clock.
 class ExecCore {
  public:
   struct Options {
-    size_t max_output = 4'128'768;  // What a call may carry back.
-    size_t max_message = 4'096;     // Of standard error the last is kept.
+    size_t max_output = client::kMaxContentBytes;  // What a call may carry back.
+    size_t max_message = 4'096;                    // Of standard error the last is kept.
     absl::Duration kill_after = absl::Seconds(2);
   };
 
@@ -43,6 +45,8 @@ class ExecCore {
   // When to ask again for a signal, if nothing else happens. InfiniteFuture: never.
   absl::Time next_signal_at() const;
   bool done() const;
+  // It was not left to end by itself.
+  bool stopped() const { return stop_ != Stop::kNo; }
 
   // Once it is done: what it has written to its standard output. CANCELLED; RESOURCE_EXHAUSTED: it wrote more than that; UNKNOWN: it ended with
   // another status than 0, with the last of its standard error as the message and the metadata `exit_status` (128 + N after signal N, as shells have it).

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -111,13 +112,14 @@ absl::Status Subscribe(const SubscribeOptions& options, const Session& session) 
       **client, std::move(interest), [&printer](const v1::SubscribeResponse& message) { printer.Print(message); },
       watch.listener());
   // Ctrl-C ends it in the ordinary way: there is nothing to put in order.
-  const absl::Time give_up = client::MonotonicNow() + *timeout;
+  const absl::Time give_up = client::MonotonicNow() + (*client)->options().timeout;
   while (!printer.enough()) {
     const absl::Duration limit = watch.attached() ? absl::Hours(1) : give_up - client::MonotonicNow();
     if (watch.ended() || limit <= absl::ZeroDuration()) return watch.Failure(*timeout);
-    pollfd watched = {.fd = watch.changed().fd(), .events = POLLIN, .revents = 0};
-    poll(&watched, 1, static_cast<int>(absl::ToInt64Milliseconds(limit + absl::Microseconds(999))));
+    std::array<pollfd, 2> watched = {pollfd{watch.changed().fd(), POLLIN, 0}, pollfd{watch.output(), POLLOUT, 0}};
+    poll(watched.data(), watched.size(), static_cast<int>(absl::ToInt64Milliseconds(limit + absl::Microseconds(999))));
     watch.changed().Clear();
+    watch.Say();
   }
   subscriber.Stop();
   return absl::OkStatus();

@@ -31,13 +31,18 @@ struct ServeOptions {
   int max_in_flight = 16;
 };
 
-// Takes SIGINT and SIGTERM out of the ordinary way, of this thread and those that it starts, and into a descriptor; puts them back at the end.
+// Takes the signals that ask for an end out of the ordinary way, of this thread and those that it starts, and into a descriptor; puts them back at the
+// end. One that is ignored stays so: nohup means it.
 class StopSignals {
  public:
   StopSignals() {
     sigset_t ours;
     sigemptyset(&ours);
-    for (const int number : {SIGINT, SIGTERM}) sigaddset(&ours, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+      struct sigaction action = {};
+      sigaction(number, nullptr, &action);
+      if (action.sa_handler != SIG_IGN) sigaddset(&ours, number);
+    }
     pthread_sigmask(SIG_BLOCK, &ours, &before_);
     fd_ = FileDescriptor(signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
   }
@@ -45,9 +50,10 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
   ~StopSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-  // Waits until a signal has come (true), `other` is set or the limit is over.
-  bool Await(const Event& other, absl::Duration limit) const {
-    std::array<pollfd, 2> watched = {pollfd{fd_.get(), POLLIN, 0}, pollfd{other.fd(), POLLIN, 0}};
+  // Waits until a signal has come (true), `other` is set, `output` (if any) takes more or the limit is over.
+  bool Await(const Event& other, int output, absl::Duration limit) const {
+    std::array<pollfd, 3> watched = {pollfd{fd_.get(), POLLIN, 0}, pollfd{other.fd(), POLLIN, 0},
+                                     pollfd{output, POLLOUT, 0}};
     const absl::Duration patience = std::clamp(limit, absl::ZeroDuration(), absl::Hours(1));
     poll(watched.data(), watched.size(),
          static_cast<int>(absl::ToInt64Milliseconds(patience + absl::Microseconds(999))));
@@ -71,13 +77,14 @@ client::Handler HandlerOf(const std::string& line, const std::shared_ptr<Event>&
 }
 
 // Until a signal comes (OK), or it will not get better.
-absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::Duration timeout) {
-  const absl::Time give_up = client::MonotonicNow() + timeout;
+absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::Duration left, absl::Duration timeout) {
+  const absl::Time give_up = client::MonotonicNow() + left;
   while (true) {
     const absl::Duration limit = watch.attached() ? absl::InfiniteDuration() : give_up - client::MonotonicNow();
     if (limit <= absl::ZeroDuration()) return watch.Failure(timeout);
-    if (signals.Await(watch.changed(), limit)) return absl::OkStatus();
+    if (signals.Await(watch.changed(), watch.output(), limit)) return absl::OkStatus();
     watch.changed().Clear();
+    watch.Say();
     if (watch.ended()) return watch.Failure(timeout);
   }
 }
@@ -95,13 +102,15 @@ absl::Status Serve(const ServeOptions& options, const Session& session) {
                           {.threads = options.max_in_flight,
                            .max_in_flight = static_cast<uint32_t>(options.max_in_flight),
                            .on_event = watch.listener()});
-  const absl::Status end = AwaitEnd(watch, signals, *timeout);
+  const absl::Status end = AwaitEnd(watch, signals, (*client)->options().timeout, *timeout);
   if (!end.ok()) return end;
 
-  if (!session.console.json()) session.console.Say("actioncluster: stopping; once more ends what runs at once");
+  if (!session.console.json() && session.console.CanSay()) {
+    session.console.Say("actioncluster: stopping; once more ends what runs at once");
+  }
   Event stopped;
   std::jthread hurry([&] {
-    if (signals.Await(stopped, absl::InfiniteDuration())) stop_all->Set();
+    if (signals.Await(stopped, -1, absl::InfiniteDuration())) stop_all->Set();
   });
   host.Stop(kGrace);
   stopped.Set();
@@ -160,9 +169,11 @@ void AddServeCommand(CommandTree& tree, CLI::App* rpc) {
            "SIGTERM, and SIGKILL 2 s later.\n"
            "Standard error says when it is attached to a node, and when that is lost; it finds another by itself. "
            "With\n"
-           "--json: {\"event\": \"attached\" | \"lost\" | \"ended\", \"address\", \"node_id\", \"error\"}. --timeout "
+           "--json: {\"event\": \"attached\" | \"lost\" | \"ended\", \"address\", \"node_id\", \"error\"}; an end by "
+           "an error is that error. --timeout "
            "is for being\n"
-           "attached at first. SIGINT and SIGTERM let what runs finish for up to 10 s; then the exit status is 0.\n"},
+           "attached at first. SIGINT, SIGTERM, SIGHUP and SIGQUIT let what runs finish for up to 10 s; then the exit\n"
+           "status is 0.\n"},
       [options](const Session& session) { return Serve(*options, session); });
   app->add_option("NAME", options->name, "The method's name")->required()->type_name("");
   app->add_option("--exec", options->command, "The command")->required()->option_text("CMD");

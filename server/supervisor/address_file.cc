@@ -24,6 +24,16 @@ std::string ReachableHost(const std::string& host) {
   return host == "::" ? "::1" : host;
 }
 
+// 0, or errno.
+int WriteWhole(const std::string& path, const std::string& text) {
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.is_open()) return errno;
+  const ssize_t written = write(file.get(), text.data(), text.size());
+  if (written < 0) return errno;
+  // Of a write that is cut short nobody says why; a full disk is what does it.
+  return static_cast<size_t>(written) == text.size() ? 0 : ENOSPC;
+}
+
 }  // namespace
 
 std::vector<std::string> LocalAddresses(const Settings& settings) {
@@ -48,10 +58,11 @@ absl::StatusOr<AddressFile> AddressFile::Write(const std::string& data_dir, cons
   // Written aside and renamed, so that nobody reads a half. The holder of the lock is alone: a leftover is nobody's.
   const std::string aside = absl::StrCat(path, ".new");
   unlink(aside.c_str());
-  const FileDescriptor file(open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.is_open() || write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      rename(aside.c_str(), path.c_str()) != 0) {
-    return absl::InternalError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
+  int error = WriteWhole(aside, text);
+  if (error == 0 && rename(aside.c_str(), path.c_str()) != 0) error = errno;
+  if (error != 0) {
+    unlink(aside.c_str());
+    return absl::InternalError(absl::StrCat("cannot write ", path, ": ", std::strerror(error)));
   }
   return AddressFile(data_dir);
 }

@@ -81,9 +81,13 @@ class Cluster:
 class Running:
     """A subcommand that goes on, with its outputs read by line."""
 
-    def __init__(self, *args, env=None):
+    def __init__(self, *args, env=None, ignored=None):
+        # What this ignores, the program that it starts does too.
+        before = signal.signal(ignored, signal.SIG_IGN) if ignored else None
         self.process = subprocess.Popen([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=env or environment())
+        if ignored:
+            signal.signal(ignored, before)
         self.pid = self.process.pid
         self.buffers = {self.process.stdout: b"", self.process.stderr: b""}
 

@@ -5,6 +5,7 @@ Usage: cli_test.py PROGRAM [TEST...]
 """
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -162,11 +163,51 @@ class ServeTest(CliTest):
                 self.assertEqual(self.cli_error(LIMIT, "rpc", "call", "alone")["reason"], "LIMIT_EXCEEDED")
 
     def test_it_stops_in_good_order_by_a_signal(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             host = self.serve("stopped", "echo begun >&2; cat")
             self.cli("rpc", "call", "stopped")
             self.assertEqual(host.stop(number), OK)
             self.cli("rpc", "call", "stopped", code=NOT_FOUND)
+
+    def test_what_runs_is_gone_when_its_terminal_has_gone(self):
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            with tempfile.TemporaryDirectory() as folder:
+                os.mkfifo(f"{folder}/life")
+                host = self.serve("orphan", f"exec 9>{folder}/life; echo begun >&9; sleep 1000")
+                self.running("rpc", "call", "orphan", "--timeout", "1m")
+                with open(f"{folder}/life", "rb") as life:
+                    self.assertEqual(life.readline(), b"begun\n")
+                    host.process.send_signal(number)
+                    host.err("stopping")
+                    host.process.send_signal(number)
+                    self.assertEqual(life.read(), b"")
+                self.assertEqual(host.wait(), OK)
+
+    def test_a_hangup_that_is_ignored_stays_so(self):
+        host = Running("rpc", "serve", "kept.up", "--exec", "cat", env=self.env, ignored=signal.SIGHUP)
+        self.addCleanup(host.close)
+        host.err("attached")
+        host.process.send_signal(signal.SIGHUP)
+        self.assertEqual(self.cli("rpc", "call", "kept.up", "[1]").stdout, "[1]\n")
+        self.assertEqual(host.stop(), OK)
+
+    def test_it_stops_also_when_nobody_reads_what_it_says(self):
+        with contextlib.ExitStack() as stack:
+            reader, writer = os.pipe()
+            stack.callback(os.close, reader)
+            # Full before it says anything.
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x" * 4096)
+            os.set_blocking(writer, True)
+            host = subprocess.Popen([PROGRAM, "rpc", "serve", "unheard", "--exec", "cat"], env=self.env, stderr=writer)
+            stack.callback(host.wait)
+            stack.callback(host.kill)
+            os.close(writer)
+            await_true(lambda: run("rpc", "call", "unheard", "[1]", env=self.env).stdout == "[1]\n")
+            host.terminate()
+            self.assertEqual(host.wait(LIMIT_S), OK)
 
     def test_a_call_that_runs_ends_before_it_stops(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +247,8 @@ class ServeTest(CliTest):
             self.assertIn("actioncluster-worker-1", running.err("attached"))
         os.kill(int(pathlib.Path(cluster.data_dir, "actioncluster-worker-1.pid").read_text()), signal.SIGKILL)
         for running in for_people:
-            self.assertIn(f"lost 127.0.0.1:{cluster.port + 1}", running.err())
+            # A gap in its messages is told by itself, maybe before that.
+            running.err(f"lost 127.0.0.1:{cluster.port + 1}")
             self.assertIn("actioncluster-worker-2", running.err("attached"))
         lost = json.loads(for_programs.err())
         self.assertEqual((lost["event"], lost["error"]["code"]), ("lost", "UNAVAILABLE"))

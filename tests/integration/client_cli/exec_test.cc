@@ -160,6 +160,14 @@ TEST_F(ExecTest, OneThatDoesNotHeedIsKilled) {
   EXPECT_TRUE(IsGone(pid_));
 }
 
+TEST_F(ExecTest, WhatItStartedIsEndedAlsoIfItHeedsNothingAndHasNoOutput) {
+  const auto result = RunAndCancel(
+      "(trap '' TERM; sh -c 'echo $$ > $ROOT/pid; exec sleep 1000') > /dev/null 2>&1 & wait", "pid", cancelled_);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  ASSERT_GT(pid_, 0);
+  EXPECT_TRUE(IsGone(pid_));
+}
+
 TEST_F(ExecTest, OneMayPutThingsInOrderWhenItIsCancelled) {
   EXPECT_FALSE(
       RunAndCancel("trap 'echo yes > $ROOT/trapped; exit' TERM; echo $$ > $ROOT/pid; while :; do sleep 0.01; done",

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -17,6 +18,7 @@ namespace actioncluster {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 class AddressFileTest : public testing::Test {
  protected:
@@ -85,6 +87,18 @@ TEST_F(AddressFileTest, WhatAPredecessorLeftBehindIsReplacedOrRemoved) {
 
 TEST_F(AddressFileTest, ADirectoryThatIsNotThereIsAnError) {
   EXPECT_EQ(AddressFile::Write(root_ + "/none", {"x"}).status().code(), absl::StatusCode::kInternal);
+}
+
+TEST_F(AddressFileTest, AFullDiskIsToldAndNoHalfIsLeft) {
+  // Files that may have no more than 5 bytes, as on a disk that has no more: the write is cut short.
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small = {.rlim_cur = 5, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status failure = AddressFile::Write(root_, {"127.0.0.1:1"}).status();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_THAT(std::string(failure.message()), HasSubstr("No space left on device"));
+  EXPECT_TRUE(std::filesystem::is_empty(root_));
 }
 
 }  // namespace

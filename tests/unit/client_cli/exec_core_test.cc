@@ -34,6 +34,7 @@ TEST_F(ExecCoreTest, WhatItPrintedIsTheResultOnceItHasEnded) {
 TEST_F(ExecCoreTest, WhatItLeftInTheBackgroundIsNotWaitedFor) {
   core_.Exited(kExited0);  // And nobody has said that its outputs are closed.
   EXPECT_TRUE(core_.done());
+  EXPECT_FALSE(core_.stopped());
   EXPECT_EQ(core_.TakeSignal(start_), std::nullopt);
 }
 
@@ -96,12 +97,13 @@ TEST_F(ExecCoreTest, OfACancelledCommandWhatItStartedIsEndedToo) {
   EXPECT_TRUE(core_.done());
 }
 
-TEST_F(ExecCoreTest, ACancelledCommandThatHasGoneWithAllItStartedIsNotKilled) {
+TEST_F(ExecCoreTest, OnceNobodyHasTheOutputsOfACancelledCommandItIsNotWaitedFor) {
   core_.Cancel(start_);
   EXPECT_EQ(core_.TakeSignal(start_), SIGTERM);
   core_.OutputsClosed();
   core_.Exited(SIGTERM);
   EXPECT_TRUE(core_.done());
+  EXPECT_TRUE(core_.stopped());  // What is left of it is to be killed at once.
   EXPECT_EQ(core_.TakeSignal(start_ + kill_after_), std::nullopt);
 }
 
