@@ -72,8 +72,8 @@ void CommandTree::AddCommonOptions(CLI::App* app) {
       ->option_text("FILE")
       ->group(kGroup);
   app->add_option("--timeout", options_.timeout,
-                  "How long to wait, with its unit: 250ms, 5s (the default), 1m; to look up the name of a host\n"
-                  "is not counted")
+                  "How long to wait, with its unit: 250ms, 5s (the default), 1m. To look up a host by its name\n"
+                  "may take longer")
       ->option_text("TIME")
       ->group(kGroup);
   app->add_flag("--json", options_.json, "Results, errors and events as JSON, one object a line")->group(kGroup);
