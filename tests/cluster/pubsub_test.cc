@@ -63,7 +63,9 @@ class Ledger {
     ++heard_;
   }
   bool AwaitAll() {
-    const auto complete = [this] { return heard_ >= each_ * static_cast<int>(next_.size()); };
+    const auto complete = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return heard_ >= each_ * static_cast<int>(next_.size());
+    };
     absl::MutexLock lock(&mutex_);
     return mutex_.AwaitWithTimeout(absl::Condition(&complete), absl::Seconds(100));
   }
