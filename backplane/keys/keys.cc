@@ -1,5 +1,6 @@
 #include "backplane/keys/keys.h"
 
+#include <array>
 #include <cstddef>
 
 #include "absl/strings/ascii.h"
@@ -9,6 +10,11 @@ namespace actioncluster {
 namespace {
 
 constexpr size_t kMaxNamespace = 64;
+
+// What is kept of a queue, as scripts/part_tasks.lua says.
+constexpr std::array<absl::string_view, 14> kQueueKeys = {"tasks",   "ready",     "names",   "scheduled", "active",
+                                                          "ended",   "failed",    "meta",    "memory",    "expiries",
+                                                          "waiting", "recurring", "cursors", "outbox"};
 
 // A hash tag ends at the first closing brace, so a name from outside may not bring braces of its own: its key would land in another
 // slot, or two names in one key.
@@ -59,6 +65,16 @@ std::string Keys::MembershipState() const { return absl::StrCat("{", namespace_,
 std::string Keys::Connection(absl::string_view connection_id) const {
   return absl::StrCat("{", namespace_, ":conn:", InsideTag(connection_id), "}");
 }
+
+std::vector<std::string> Keys::Queue(absl::string_view queue) const {
+  const std::string tag = absl::StrCat("{", namespace_, ":q:", InsideTag(queue), "}:");
+  std::vector<std::string> keys;
+  keys.reserve(kQueueKeys.size());
+  for (const absl::string_view name : kQueueKeys) keys.push_back(absl::StrCat(tag, name));
+  return keys;
+}
+
+std::string Keys::Queues() const { return absl::StrCat("{", namespace_, ":queues}"); }
 
 std::string Keys::ChannelAll() const { return absl::StrCat(channels_, "all"); }
 std::string Keys::ChannelBoot(absl::string_view boot_id) const { return absl::StrCat(channels_, "boot:", boot_id); }

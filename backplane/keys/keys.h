@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -31,6 +32,11 @@ class Keys {
 
   // Where a connection lives: its own slot. Any bytes are an id; two ids never share a key.
   std::string Connection(absl::string_view connection_id) const;
+
+  // A queue of tasks: its own slot. All keys that the scripts of tasks take, in their order; see scripts/part_tasks.lua.
+  std::vector<std::string> Queue(absl::string_view queue) const;
+  // zset: queue → when it was last claimed to be swept, µs.
+  std::string Queues() const;
 
   // Channels.
   std::string ChannelAll() const;                             // every node

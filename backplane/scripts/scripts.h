@@ -15,6 +15,21 @@ extern const redis::Script kMembershipLeave;
 extern const redis::Script kMembershipRead;
 extern const redis::Script kPresenceClaim;
 extern const redis::Script kPresenceRelease;
+extern const redis::Script kTasksApply;
+extern const redis::Script kTasksClaim;
+extern const redis::Script kTasksConfigure;
+extern const redis::Script kTasksDrop;
+extern const redis::Script kTasksEnqueue;
+extern const redis::Script kTasksFire;
+extern const redis::Script kTasksList;
+extern const redis::Script kTasksQueue;
+extern const redis::Script kTasksRead;
+extern const redis::Script kTasksSchedule;
+extern const redis::Script kTasksSchedules;
+extern const redis::Script kTasksSweep;
+extern const redis::Script kTasksTurn;
+extern const redis::Script kTasksUnschedule;
+extern const redis::Script kTasksWatch;
 
 // All of them: what a connection loads before it serves.
 std::vector<redis::Script> All();

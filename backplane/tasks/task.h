@@ -26,14 +26,14 @@ enum class TaskState {
 
 // A task to be enqueued: complete and valid; which values are allowed, the service says.
 struct NewTask {
-  std::string id;           // Within the queue.
-  bool chosen_id = false;   // The caller chose it, and relies on it: it is remembered for a minute after the task's end.
+  std::string id;          // Within the queue.
+  bool chosen_id = false;  // The caller chose it, and relies on it: it is remembered for a minute after the task's end.
   std::string name;
   Content input;
-  int priority = 5;         // 0 (lowest) … 9
-  absl::Time run_at = absl::InfinitePast();     // Redis's time. In the past: at once.
-  absl::Duration delay = absl::ZeroDuration();  // Counts if it is more than 0.
-  std::string unique_key;                       // Empty: none.
+  int priority = 5;                                  // 0 (lowest) … 9
+  absl::Time run_at = absl::InfinitePast();          // Redis's time. In the past: at once.
+  absl::Duration delay = absl::ZeroDuration();       // Counts if it is more than 0.
+  std::string unique_key;                            // Empty: none.
   absl::Duration unique_for = absl::ZeroDuration();  // 0: until the task has ended.
   int max_attempts = 3;
   absl::Duration backoff = absl::Seconds(1);
@@ -46,7 +46,8 @@ struct NewTask {
 struct EnqueueOutcome {
   enum class Kind { kCreated, kExists, kFull };
   Kind kind;
-  std::string id;  // Of the task that is there now; the one that has the unique key, if it exists. Empty if the queue is full.
+  std::string
+      id;  // Of the task that is there now; the one that has the unique key, if it exists. Empty if the queue is full.
 };
 
 // A task that is leased to this node.
@@ -55,8 +56,8 @@ struct LeasedTask {
   std::string name;
   Content input;
   int64_t token;
-  int attempt;      // From 1.
-  int lost_leases;  // Before this lease.
+  int attempt;             // From 1.
+  int lost_leases;         // Before this lease.
   absl::Duration timeout;  // 0: none.
 };
 
@@ -94,9 +95,9 @@ struct TaskView {
   int attempts;
   int max_attempts;
   int lost_leases;
-  int64_t token;     // Of the lease, if it is active.
+  int64_t token;  // Of the lease, if it is active.
   absl::Time enqueued_at;
-  absl::Time since;  // In this state.
+  absl::Time since;                  // In this state.
   std::optional<absl::Time> due_at;  // kScheduled, kRetrying: when it may run. kActive: when the lease ends.
   bool retained;                     // Its end can be read.
   std::string worker;

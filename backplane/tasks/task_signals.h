@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "actioncluster/internal/v1/envelope.pb.h"
 #include "backplane/bus/bus.h"
 #include "backplane/keys/keys.h"
 #include "backplane/membership/membership.h"
@@ -39,12 +42,15 @@ class TaskSignals {
   void SetWorkListener(WorkListener* listener) { work_ = listener; }
   void SetChangeListener(ChangeListener listener) { changed_ = std::move(listener); }
   // Hears of queues for which a wake found nobody: they have to be swept, so that another is woken.
-  void SetUnheardListener(absl::AnyInvocable<void(const std::string& queue)> listener) { unheard_ = std::move(listener); }
+  void SetUnheardListener(absl::AnyInvocable<void(const std::string& queue)> listener) {
+    unheard_ = std::move(listener);
+  }
 
   void Send(const std::string& queue, TaskHints hints);
 
  private:
   void SendTo(const std::string& boot, internal::v1::TaskSignal signal);
+  void DeliverHere(internal::v1::TaskSignal signal);
   void Deliver(const internal::v1::TaskSignal& signal);
 
   Loop& loop_;

@@ -35,16 +35,17 @@ struct TaskHints {
   std::vector<Wake> wakes;          // Their workers wait, and there is something for them.
   std::vector<Change> changes;      // Somebody there watches these tasks.
   std::vector<Revocation> revoked;  // Workers there have these, and shall stop.
-  std::optional<absl::Time> next;   // When the queue has to be swept next (Redis's time); unset: the step does not know, or never.
-  bool appeared = false;            // The queue was not there before.
+  std::optional<absl::Time>
+      next;  // When the queue has to be swept next (Redis's time); unset: the step does not know, or never.
+  bool appeared = false;  // The queue was not there before.
 };
 
 // One turn of a node at a queue: it hands in what its workers have said, renews, and takes what there is for those with room. One script, so one round trip.
 struct TaskTurn {
   // Workers of the node that take the same names.
   struct Demand {
-    uint64_t group;  // Named by the node; told back in Wake.
-    int credit;      // How many tasks they have room for. 0: the group no longer waits.
+    uint64_t group;                  // Named by the node; told back in Wake.
+    int credit;                      // How many tasks they have room for. 0: the group no longer waits.
     std::vector<std::string> names;  // Empty: all.
   };
   struct Renewal {
@@ -54,7 +55,8 @@ struct TaskTurn {
   std::string boot;     // Of the node: where wakes and revocations go to.
   std::string node_id;  // For people: who has the task.
   std::string session;  // Names this sequence of turns: random, one for each process.
-  uint64_t number;      // Grows by one with each turn of the session at this queue. A turn that is repeated, as its reply was lost, has the same effect once.
+  uint64_t
+      number;  // Grows by one with each turn of the session at this queue. A turn that is repeated, as its reply was lost, has the same effect once.
   std::vector<TaskOutcome> outcomes;
   std::vector<Renewal> renewals;
   std::vector<Demand> demands;
@@ -65,10 +67,11 @@ struct TaskTurnResult {
     bool recorded;    // False: the token does not hold; nothing was changed.
     TaskState state;  // After it, if recorded.
   };
-  std::vector<Settled> settled;                  // As the outcomes.
-  std::vector<TaskTurn::Renewal> lost;           // Renewals whose token does not hold.
-  std::vector<std::vector<LeasedTask>> leased;   // As the demands. Less than the credit: the group waits now, and will be woken.
-  std::optional<absl::Time> retry_at;            // There is something, but the queue's rate does not let it go before this.
+  std::vector<Settled> settled;         // As the outcomes.
+  std::vector<TaskTurn::Renewal> lost;  // Renewals whose token does not hold.
+  std::vector<std::vector<LeasedTask>>
+      leased;                          // As the demands. Less than the credit: the group waits now, and will be woken.
+  std::optional<absl::Time> retry_at;  // There is something, but the queue's rate does not let it go before this.
 };
 
 // What the sweep of a queue has found for its caller to do.
@@ -82,9 +85,9 @@ struct TaskSweepResult {
     std::string key;  // Names the entry.
     TaskOutcome::FollowUp follow_up;
   };
-  absl::Time now;            // Redis's
-  absl::Time missed_until;   // Slots before this passed while nobody looked. InfinitePast: none did.
-  bool more = false;         // There was more than one sweep does: sweep again.
+  absl::Time now;           // Redis's
+  absl::Time missed_until;  // Slots before this passed while nobody looked. InfinitePast: none did.
+  bool more = false;        // There was more than one sweep does: sweep again.
   std::vector<DueSchedule> due;
   std::vector<Outgoing> outbox;
 };
@@ -109,9 +112,9 @@ class TaskStore {
 
   absl::Duration lease() const { return lease_; }
 
-  // All of them in one step. `request_id`: empty, or a second call with it within `remember` changes nothing and gives the first one's outcomes. Writes the queue into the registry.
-  void Enqueue(const std::string& queue, std::vector<NewTask> tasks, const std::string& request_id, absl::Duration remember,
-               Then<std::vector<EnqueueOutcome>> done);
+  // All of them in one step; each has its own outcome. `request_id`: empty, or a second call with it within `remember` changes nothing and gives the first one's outcomes (unless one of these was kFull).
+  void Enqueue(const std::string& queue, const std::vector<NewTask>& tasks, const std::string& request_id,
+               absl::Duration remember, Then<std::vector<EnqueueOutcome>> done);
 
   void Turn(const std::string& queue, const TaskTurn& turn, Then<TaskTurnResult> done);
 
@@ -122,7 +125,8 @@ class TaskStore {
   void Read(const std::string& queue, const std::vector<std::string>& ids, bool with_input,
             Then<std::vector<std::optional<TaskView>>> done);
   // As Read, of one; and if it has not ended, `boot` hears (hints.changes) of each change until it has.
-  void Watch(const std::string& queue, const std::string& id, const std::string& boot, Then<std::optional<TaskView>> done);
+  void Watch(const std::string& queue, const std::string& id, const std::string& boot,
+             Then<std::optional<TaskView>> done);
 
   struct Page {
     std::vector<TaskView> tasks;
@@ -133,7 +137,12 @@ class TaskStore {
 
   enum class Change { kCancel, kDelete, kRetryFailed, kRemoveFailed };
   struct Changed {
-    enum class Kind { kDone, kMissing, kActive, kEnded };  // kMissing: no such task, or it is no dead letter. kActive: not of a task that runs. kEnded: too late.
+    enum class Kind {
+      kDone,
+      kMissing,
+      kActive,
+      kEnded
+    };  // kMissing: no such task, or it is no dead letter. kActive: not of a task that runs. kEnded: too late.
     std::vector<Kind> kinds;        // As the ids.
     std::vector<bool> was_running;  // As the ids; of kCancel.
   };
@@ -145,14 +154,14 @@ class TaskStore {
   };
   // Enqueues what is due of a schedule, and moves its cursor from `cursor` on. `next` unset: the schedule has ended.
   void Fire(const std::string& queue, const std::string& schedule_id, absl::Time cursor, std::optional<absl::Time> next,
-            std::vector<NewTask> tasks, Then<Fired> done);
+            const std::vector<NewTask>& tasks, Then<Fired> done);
   struct Scheduled {
     bool created;
     absl::Time next;
   };
   // Sets a schedule. If it is there with the same `timing`, its cursor stays; otherwise it becomes `first`.
-  void SetSchedule(const std::string& queue, const std::string& schedule_id, const std::string& schedule, const std::string& timing,
-                   absl::Time first, Then<Scheduled> done);
+  void SetSchedule(const std::string& queue, const std::string& schedule_id, const std::string& schedule,
+                   const std::string& timing, absl::Time first, Then<Scheduled> done);
   void StopSchedule(const std::string& queue, const std::string& schedule_id, Then<bool> done);
   void ListSchedules(const std::string& queue, Then<std::vector<RecurringView>> done);
   // Removes an entry of the outbox: its task is enqueued.
@@ -171,6 +180,14 @@ class TaskStore {
   void ClaimQueues(absl::Duration period, int count, Then<std::vector<std::string>> done);
 
  private:
+  // Runs a script that gives what it says, and hints.
+  template <class T, class Parse>
+  void Step(const redis::Script& script, const std::string& queue, const std::vector<std::string>& arguments,
+            Parse parse, Then<T> done);
+  void Configure(const std::string& queue, const std::vector<std::string>& settings, Done done);
+  // Enters the queue into the registry, if it is not there.
+  void Register(const std::string& queue);
+
   redis::Client& commands_;
   const Keys& keys_;
   const absl::Duration lease_;
