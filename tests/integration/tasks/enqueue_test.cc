@@ -16,7 +16,7 @@ using Kind = EnqueueOutcome::Kind;
 
 class EnqueueTest : public testing::TestWithParam<bool> {
  protected:
-  fakes::RedisServer redis_{fakes::RedisServer::Options{.cluster = GetParam(), .password = "", .args = {}}};
+  fakes::RedisServer& redis_ = EmptyRedis(GetParam());
   QueueClient queue_{redis_};
 };
 

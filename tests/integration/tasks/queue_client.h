@@ -29,6 +29,15 @@ inline NewTask TaskNamed(const std::string& id, const std::string& name = "work"
   return task;
 }
 
+// One server for all tests of a kind, empty at each call: a cluster takes two seconds to form.
+inline fakes::RedisServer& EmptyRedis(bool cluster) {
+  static fakes::RedisServer single;
+  static fakes::RedisServer of_cluster(fakes::RedisServer::Options{.cluster = true, .password = "", .args = {}});
+  fakes::RedisServer& redis = cluster ? of_cluster : single;
+  redis.Command({"FLUSHALL"});
+  return redis;
+}
+
 // A node as far as one queue sees it: turns of one session, blocking. Ends the program where Redis fails.
 class QueueClient {
  public:
@@ -55,7 +64,7 @@ class QueueClient {
   }
 
   void AwaitReady() {
-    states_.NextThat([](const absl::Status& state) { return state.ok(); });
+    CHECK(states_.NextThat([](const absl::Status& state) { return state.ok(); }).ok());
   }
 
   // Calls a method of the store, and gives what its callback heard.
@@ -107,12 +116,12 @@ class QueueClient {
   // Sweeps until the task is in this state.
   TaskView SweepUntil(const std::string& id, TaskState state) {
     const absl::Time give_up = MonotonicNow() + fakes::kPatience;
-    while (MonotonicNow() < give_up) {
+    while (true) {
+      CHECK(MonotonicNow() < give_up) << id << " does not come into the state";
       Sweep();
       std::optional<TaskView> view = Read(id);
       if (view.has_value() && view->state == state) return *std::move(view);
     }
-    LOG(FATAL) << id << " does not come into the state";
   }
   TaskStore::Changed Apply(TaskStore::Change change, const std::vector<std::string>& ids) {
     return Ask<TaskStore::Changed>(

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/domain/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/tasks/queue_client.h"
@@ -28,7 +29,7 @@ class TurnTest : public testing::TestWithParam<bool> {
     return task;
   }
 
-  fakes::RedisServer redis_{fakes::RedisServer::Options{.cluster = GetParam(), .password = "", .args = {}}};
+  fakes::RedisServer& redis_ = EmptyRedis(GetParam());
   QueueClient queue_{redis_};
 };
 
