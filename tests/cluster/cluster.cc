@@ -70,7 +70,8 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
       channel_(Connect(address())),
       rpc_(v1::RpcService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)),
-      pubsub_(v1::PubSubService::NewStub(channel_)) {}
+      pubsub_(v1::PubSubService::NewStub(channel_)),
+      tasks_(v1::TaskService::NewStub(channel_)) {}
 
 std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
 
@@ -100,7 +101,7 @@ void Node::Resume() const {
   PCHECK(kill(pid(), SIGCONT) == 0);
 }
 
-Cluster::Cluster(int nodes, Options options) : options_(std::move(options)) {
+Cluster::Cluster(int nodes, Options options) : options_(std::move(options)), redis_(options_.redis) {
   current = this;
   google::InstallFailureFunction(&PrintTailsAndAbort);
   WriteFile(dir_ / "server-token", "the servers of this test share this");
@@ -113,11 +114,9 @@ Cluster::~Cluster() {
   for (const Node& node : nodes_) PrintTails(node);
 }
 
-Node& Cluster::Start(StartOptions options) {
-  const int port = ports_.emplace_back(1 + options.workers).first();
-  const std::string data_dir = options.data_dir.empty() ? dir_ / absl::StrCat("data-", ++starts_) : options.data_dir;
+std::vector<std::string> Cluster::Flags(int workers, int port, const std::string& data_dir) const {
   std::vector<std::string> flags = {"--workers",
-                                    absl::StrCat(options.workers),
+                                    absl::StrCat(workers),
                                     "--port",
                                     absl::StrCat(port),
                                     "--data-dir",
@@ -129,6 +128,13 @@ Node& Cluster::Start(StartOptions options) {
                                     "--lease",
                                     absl::FormatDuration(options_.lease)};
   flags.insert(flags.end(), options_.flags.begin(), options_.flags.end());
+  return flags;
+}
+
+Node& Cluster::Start(StartOptions options) {
+  const int port = ports_.emplace_back(1 + options.workers).first();
+  const std::string data_dir = options.data_dir.empty() ? dir_ / absl::StrCat("data-", ++starts_) : options.data_dir;
+  std::vector<std::string> flags = Flags(options.workers, port, data_dir);
   flags.insert(flags.end(), options.flags.begin(), options.flags.end());
   auto program = std::make_shared<Program>(StartCommand(flags), options.environment);
   const bool ready = program->AwaitOut(options.workers == 1 ? "node is ready" : "nodes are ready");
@@ -143,6 +149,17 @@ Node& Cluster::Start(StartOptions options) {
     LOG(FATAL) << added.id() << " said that it is ready, and does not serve";
   }
   return nodes_[first];
+}
+
+void Cluster::StartAgain(Node& node) {
+  auto program = std::make_shared<Program>(StartCommand(Flags(1, node.port_ - 1, node.data_dir())));
+  const bool ready = program->AwaitOut("node is ready");
+  CHECK(ready) << "actioncluster does not start again: " << program->Out() << program->Err();
+  const std::vector<std::string> names = Names(program->Out());
+  CHECK_EQ(names.size(), 1U) << program->Out();
+  node.program_ = std::move(program);
+  node.id_ = names[0];
+  CHECK(Await([&] { return node.IsServing(); })) << node.id() << " said that it is ready, and does not serve";
 }
 
 std::optional<std::vector<std::string>> Cluster::ListedBy(const Node& node) {

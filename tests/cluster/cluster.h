@@ -13,6 +13,7 @@
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
+#include "actioncluster/v1/tasks.grpc.pb.h"
 #include "tests/cluster/ports.h"
 #include "tests/cluster/program.h"
 #include "tests/fakes/redis_server.h"
@@ -32,6 +33,7 @@ class Node {
   v1::RpcService::Stub& rpc() const { return *rpc_; }
   v1::ClusterService::Stub& cluster() const { return *cluster_; }
   v1::PubSubService::Stub& pubsub() const { return *pubsub_; }
+  v1::TaskService::Stub& tasks() const { return *tasks_; }
   // `actioncluster start`, of this node and maybe of others.
   Program& program() const { return *program_; }
 
@@ -49,6 +51,8 @@ class Node {
   void Resume() const;
 
  private:
+  friend class Cluster;
+
   std::shared_ptr<Program> program_;
   std::string id_;
   std::string data_dir_;
@@ -57,6 +61,7 @@ class Node {
   std::unique_ptr<v1::RpcService::Stub> rpc_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
   std::unique_ptr<v1::PubSubService::Stub> pubsub_;
+  std::unique_ptr<v1::TaskService::Stub> tasks_;
 };
 
 // Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that
@@ -67,6 +72,7 @@ class Cluster {
   struct Options {
     absl::Duration lease = absl::Seconds(2);
     std::vector<std::string> flags = {};  // Of every start.
+    fakes::RedisServer::Options redis = {};
   };
   struct StartOptions {
     int workers = 1;
@@ -92,6 +98,9 @@ class Cluster {
   // One more `actioncluster start`; gives the first of its nodes, the others follow.
   Node& Start(StartOptions options);
   Node& Start() { return Start(StartOptions()); }
+  // The node was killed, and is started again at its address, on its data directory. Serves when it returns. It may have another name now, if its own was still
+  // taken. Only of a node that was started by itself, without flags of its own; its stubs and its channel stay, and may be in use meanwhile.
+  void StartAgain(Node& node);
 
   // The names of the live nodes as this one lists them, sorted; nothing if it fails.
   static std::optional<std::vector<std::string>> ListedBy(const Node& node);
@@ -99,6 +108,9 @@ class Cluster {
   static std::optional<v1::Node> Find(const Node& by, const std::string& id);
 
  private:
+  // The flags of `actioncluster start`, but those of one start.
+  std::vector<std::string> Flags(int workers, int port, const std::string& data_dir) const;
+
   const Options options_;
   const TempDir dir_;
   fakes::RedisServer redis_;
