@@ -45,7 +45,7 @@ class WorkerHost final : public TaskSignals::WorkListener {
   void Detach(WorkerId id);
 
   // The membership has changed its mind about whether this node serves, or under which boot.
-  void OnServing(bool serving);
+  void OnServing();
   // Redis or the bus is back, or away: what was heard may have a gap.
   void OnBackplane(const absl::Status& state);
 
@@ -76,6 +76,7 @@ class WorkerHost final : public TaskSignals::WorkListener {
   // Something has changed: has Pump run once in this turn of the loop.
   void Nudge();
   void Pump();
+  void OnTurn(const std::string& queue, absl::StatusOr<TaskTurnResult> result);
   void OnTimer();
   void ReadQueues();
 
@@ -86,7 +87,9 @@ class WorkerHost final : public TaskSignals::WorkListener {
   const std::string session_;
   WorkerTable table_;
   bool nudged_ = false;
-  bool reading_ = false;  // The names of all queues are being read.
+  bool reading_ = false;               // The names of all queues are being read.
+  std::vector<std::string> appeared_;  // Meanwhile.
+  uint64_t attached_ = 0;
   absl::Time armed_for_ = absl::InfiniteFuture();
   std::vector<Flushing> flushing_;
   std::mt19937 random_;
