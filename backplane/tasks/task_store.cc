@@ -90,7 +90,13 @@ absl::StatusOr<TaskStore::Changed> ChangedOf(ReplyView reply) {
 }  // namespace
 
 TaskStore::TaskStore(redis::Client& commands, const Keys& keys, absl::Duration lease, HintListener hints)
-    : commands_(commands), keys_(keys), lease_(lease), hints_(std::move(hints)) {}
+    : commands_(commands),
+      keys_(keys),
+      lease_(lease),
+      hints_(std::move(hints)),
+      batches_([this](const std::string& queue, const std::vector<NewTask>& tasks, EnqueueBatches::Done done) {
+        SendEnqueue(queue, tasks, "", absl::ZeroDuration(), std::move(done));
+      }) {}
 
 template <class T, class Parse>
 void TaskStore::Step(const redis::Script& script, const std::string& queue, const Arguments& arguments, Parse parse,
@@ -112,8 +118,14 @@ void TaskStore::Register(const std::string& queue) {
   commands_.Execute(Command({"ZADD", keys_.Queues(), "NX", "0", queue}), [](absl::StatusOr<Reply>) {});
 }
 
-void TaskStore::Enqueue(const std::string& queue, const std::vector<NewTask>& tasks, const std::string& request_id,
+void TaskStore::Enqueue(const std::string& queue, std::vector<NewTask> tasks, const std::string& request_id,
                         absl::Duration remember, Then<std::vector<EnqueueOutcome>> done) {
+  if (request_id.empty()) return batches_.Add(queue, std::move(tasks), std::move(done));
+  SendEnqueue(queue, tasks, request_id, remember, std::move(done));
+}
+
+void TaskStore::SendEnqueue(const std::string& queue, const std::vector<NewTask>& tasks, const std::string& request_id,
+                            absl::Duration remember, Then<std::vector<EnqueueOutcome>> done) {
   Arguments arguments = {request_id, Micros(remember)};
   arguments.reserve(2 + 14 * tasks.size());
   for (const NewTask& task : tasks) task_wire::Append(task, arguments);

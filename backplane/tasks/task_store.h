@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "backplane/keys/keys.h"
 #include "backplane/redis/client.h"
+#include "backplane/tasks/enqueue_batches.h"
 #include "backplane/tasks/task.h"
 
 namespace actioncluster {
@@ -112,8 +113,9 @@ class TaskStore {
 
   absl::Duration lease() const { return lease_; }
 
-  // All of them in one step; each has its own outcome. `request_id`: empty, or a second call with it within `remember` changes nothing and gives the first one's outcomes (unless one of these was kFull).
-  void Enqueue(const std::string& queue, const std::vector<NewTask>& tasks, const std::string& request_id,
+  // All of them in one step; each has its own outcome. `request_id`: empty, or a second call with it within `remember` changes nothing and gives the first one's outcomes (unless one of these was kFull). Calls
+  // without one that come while another is under way go together.
+  void Enqueue(const std::string& queue, std::vector<NewTask> tasks, const std::string& request_id,
                absl::Duration remember, Then<std::vector<EnqueueOutcome>> done);
 
   void Turn(const std::string& queue, const TaskTurn& turn, Then<TaskTurnResult> done);
@@ -184,6 +186,8 @@ class TaskStore {
   template <class T, class Parse>
   void Step(const redis::Script& script, const std::string& queue, const std::vector<std::string>& arguments,
             Parse parse, Then<T> done);
+  void SendEnqueue(const std::string& queue, const std::vector<NewTask>& tasks, const std::string& request_id,
+                   absl::Duration remember, Then<std::vector<EnqueueOutcome>> done);
   void Configure(const std::string& queue, const std::vector<std::string>& settings, Done done);
   // Enters the queue into the registry, if it is not there.
   void Register(const std::string& queue);
@@ -192,6 +196,7 @@ class TaskStore {
   const Keys& keys_;
   const absl::Duration lease_;
   HintListener hints_;
+  EnqueueBatches batches_;
 };
 
 }  // namespace actioncluster
