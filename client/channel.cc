@@ -22,7 +22,17 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
   "name": [
     {"service": "actioncluster.v1.ClusterService", "method": "ListNodes"},
     {"service": "actioncluster.v1.ClusterService", "method": "GetNode"},
-    {"service": "actioncluster.v1.RpcService", "method": "ListMethods"}],
+    {"service": "actioncluster.v1.RpcService", "method": "ListMethods"},
+    {"service": "actioncluster.v1.TaskService", "method": "Await"},
+    {"service": "actioncluster.v1.TaskService", "method": "WatchTask"},
+    {"service": "actioncluster.v1.TaskService", "method": "Get"},
+    {"service": "actioncluster.v1.TaskService", "method": "List"},
+    {"service": "actioncluster.v1.TaskService", "method": "Count"},
+    {"service": "actioncluster.v1.TaskService", "method": "ListRecurring"},
+    {"service": "actioncluster.v1.TaskService", "method": "ListFailed"},
+    {"service": "actioncluster.v1.TaskService", "method": "ListQueues"},
+    {"service": "actioncluster.v1.TaskService", "method": "ListWorkers"},
+    {"service": "actioncluster.v1.TaskService", "method": "Stats"}],
   "waitForReady": true,
   "retryPolicy": {
     "maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 2,

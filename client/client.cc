@@ -34,6 +34,7 @@ struct Client::Impl {
   std::unique_ptr<v1::RpcService::StubInterface> rpc;
   std::unique_ptr<v1::ClusterService::StubInterface> cluster;
   std::unique_ptr<v1::PubSubService::StubInterface> pubsub;
+  std::unique_ptr<v1::TaskService::StubInterface> tasks;
 };
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
@@ -51,6 +52,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   impl->rpc = v1::RpcService::NewStub(impl->channel);
   impl->cluster = v1::ClusterService::NewStub(impl->channel);
   impl->pubsub = v1::PubSubService::NewStub(impl->channel);
+  impl->tasks = v1::TaskService::NewStub(impl->channel);
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
 
@@ -150,6 +152,7 @@ absl::StatusOr<v1::PublishResponse> Client::Publish(const v1::PublishRequest& re
 v1::RpcService::StubInterface& Client::rpc() { return *impl_->rpc; }
 v1::ClusterService::StubInterface& Client::cluster() { return *impl_->cluster; }
 v1::PubSubService::StubInterface& Client::pubsub() { return *impl_->pubsub; }
+v1::TaskService::StubInterface& Client::tasks() { return *impl_->tasks; }
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
   if (!options().api_token.empty()) {

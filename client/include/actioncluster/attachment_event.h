@@ -8,7 +8,7 @@
 
 namespace actioncluster::client {
 
-// What becomes of a stream that is kept attached to some node: a MethodHost's or a Subscriber's.
+// What becomes of a stream that is kept attached to some node: a MethodHost's, a Subscriber's or a Worker's.
 //
 // A stream that is lost is opened again: at once on another node that is known (a few of those that a draining node names and of those in the list of
 // nodes, then the configured addresses), each once; then round after round, 50 ms to 2 s apart, for as long as it takes. Only what cannot become
@@ -16,7 +16,7 @@ namespace actioncluster::client {
 // configured address.
 struct AttachmentEvent {
   enum class Kind {
-    kAttached,  // The node has confirmed it: methods are offered, messages are heard.
+    kAttached,  // The node has confirmed it: methods are offered, messages are heard, tasks come.
     kLost,      // Its stream ended, or could not be had; it goes on trying.
     kEnded,     // It has given up, as `status` cannot get better; or it was stopped (then OK). The last event.
   };

@@ -15,6 +15,7 @@
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
+#include "actioncluster/v1/tasks.grpc.pb.h"
 
 namespace actioncluster::client {
 
@@ -33,11 +34,12 @@ struct ClientOptions {
 //   the API token;
 //   a deadline: the request's `timeout`, else ClientOptions::timeout, and where the node keeps it too a second more, so that its own answer arrives;
 //   the errors' reason and node: see status.h;
-//   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods) wait for a connection and are tried up to 5
-//   times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent once, and fail at once if no node is reached.
+//   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods; of tasks also Await, and Watch until its first
+//   answer) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
+//   once, and fail at once if no node is reached.
 //
 // Thread-safe: all functions may be called from any thread, at the same time. They block until the call ends; for calls without blocking take the stubs.
-// It outlives the MethodHosts and Subscribers that are made with it.
+// It outlives the MethodHosts, Subscribers and Workers that are made with it.
 class Client {
  public:
   // Connects when first needed: no node need be there yet. INVALID_ARGUMENT: an address is none, or they do not go together.
@@ -63,10 +65,13 @@ class Client {
   // PubSubService. To subscribe: subscriber.h.
   absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request);
 
+  // TaskService: tasks.h; to run tasks: worker.h.
+
   // The stubs of the same channel, for calls in gRPC's other styles. Give their contexts to Prepare first.
   v1::RpcService::StubInterface& rpc();
   v1::ClusterService::StubInterface& cluster();
   v1::PubSubService::StubInterface& pubsub();
+  v1::TaskService::StubInterface& tasks();
   // Adds the token, and a deadline from now if `timeout` is finite.
   void Prepare(grpc::ClientContext& context, absl::Duration timeout) const;
 

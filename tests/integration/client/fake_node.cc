@@ -77,10 +77,98 @@ class FakeNode::PubSub final : public v1::PubSubService::Service {
   FakeNode& node_;
 };
 
+class FakeNode::Tasks final : public v1::TaskService::Service {
+ public:
+  explicit Tasks(FakeNode& node) : node_(node) {}
+
+ private:
+  grpc::Status Enqueue(grpc::ServerContext*, const v1::EnqueueRequest*, v1::EnqueueResponse*) override {
+    return node_.Count("Enqueue");
+  }
+  grpc::Status EnqueueMany(grpc::ServerContext*, const v1::EnqueueManyRequest*, v1::EnqueueManyResponse*) override {
+    return node_.Count("EnqueueMany");
+  }
+  grpc::Status Await(grpc::ServerContext*, const v1::AwaitRequest*, v1::AwaitResponse*) override {
+    return node_.Count("Await");
+  }
+  grpc::Status Get(grpc::ServerContext*, const v1::GetRequest*, v1::GetResponse*) override {
+    return node_.Count("Get");
+  }
+  grpc::Status List(grpc::ServerContext*, const v1::ListRequest*, v1::ListResponse*) override {
+    return node_.Count("List");
+  }
+  grpc::Status Count(grpc::ServerContext*, const v1::CountRequest*, v1::CountResponse*) override {
+    return node_.Count("Count");
+  }
+  grpc::Status Delete(grpc::ServerContext*, const v1::DeleteRequest*, v1::DeleteResponse*) override {
+    return node_.Count("Delete");
+  }
+  grpc::Status DeleteMany(grpc::ServerContext*, const v1::DeleteManyRequest*, v1::DeleteManyResponse*) override {
+    return node_.Count("DeleteMany");
+  }
+  grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*, v1::CancelResponse*) override {
+    return node_.Count("Cancel");
+  }
+  grpc::Status ScheduleRecurring(grpc::ServerContext*, const v1::ScheduleRecurringRequest*,
+                                 v1::ScheduleRecurringResponse*) override {
+    return node_.Count("ScheduleRecurring");
+  }
+  grpc::Status StopRecurring(grpc::ServerContext*, const v1::StopRecurringRequest*,
+                             v1::StopRecurringResponse*) override {
+    return node_.Count("StopRecurring");
+  }
+  grpc::Status ListRecurring(grpc::ServerContext*, const v1::ListRecurringRequest*,
+                             v1::ListRecurringResponse*) override {
+    return node_.Count("ListRecurring");
+  }
+  grpc::Status ListFailed(grpc::ServerContext*, const v1::ListFailedRequest*, v1::ListFailedResponse*) override {
+    return node_.Count("ListFailed");
+  }
+  grpc::Status RetryFailed(grpc::ServerContext*, const v1::RetryFailedRequest*, v1::RetryFailedResponse*) override {
+    return node_.Count("RetryFailed");
+  }
+  grpc::Status RemoveFailed(grpc::ServerContext*, const v1::RemoveFailedRequest*, v1::RemoveFailedResponse*) override {
+    return node_.Count("RemoveFailed");
+  }
+  grpc::Status ListQueues(grpc::ServerContext*, const v1::ListQueuesRequest*, v1::ListQueuesResponse*) override {
+    return node_.Count("ListQueues");
+  }
+  grpc::Status PauseQueue(grpc::ServerContext*, const v1::PauseQueueRequest*, v1::PauseQueueResponse*) override {
+    return node_.Count("PauseQueue");
+  }
+  grpc::Status ResumeQueue(grpc::ServerContext*, const v1::ResumeQueueRequest*, v1::ResumeQueueResponse*) override {
+    return node_.Count("ResumeQueue");
+  }
+  grpc::Status DeleteQueue(grpc::ServerContext*, const v1::DeleteQueueRequest*, v1::DeleteQueueResponse*) override {
+    return node_.Count("DeleteQueue");
+  }
+  grpc::Status SetQueueLimits(grpc::ServerContext*, const v1::SetQueueLimitsRequest*,
+                              v1::SetQueueLimitsResponse*) override {
+    return node_.Count("SetQueueLimits");
+  }
+  grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override {
+    return node_.Count("ListWorkers");
+  }
+  grpc::Status Stats(grpc::ServerContext*, const v1::StatsRequest*, v1::StatsResponse*) override {
+    return node_.Count("Stats");
+  }
+  grpc::Status WatchTask(grpc::ServerContext*, const v1::WatchTaskRequest*,
+                         grpc::ServerWriter<v1::WatchTaskResponse>*) override {
+    return node_.Count("WatchTask");
+  }
+  grpc::Status Work(grpc::ServerContext*, WorkStream* stream) override {
+    const grpc::Status status = node_.Count("Work");
+    return node_.scripts_.work == nullptr ? status : node_.scripts_.work(*stream);
+  }
+
+  FakeNode& node_;
+};
+
 FakeNode::FakeNode(Scripts scripts) : scripts_(std::move(scripts)) {
   services_.push_back(std::make_unique<Rpc>(*this));
   services_.push_back(std::make_unique<Cluster>(*this));
   services_.push_back(std::make_unique<PubSub>(*this));
+  services_.push_back(std::make_unique<Tasks>(*this));
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -118,6 +206,39 @@ v1::ServeResponse CallFrame(const std::string& call_id, const std::string& metho
 
 v1::ServeResponse Draining(const std::vector<std::string>& alternatives) {
   v1::ServeResponse frame;
+  frame.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
+  return frame;
+}
+
+v1::WorkResponse Started(absl::Duration heartbeat_every) {
+  v1::WorkResponse frame;
+  frame.mutable_started()->set_node_id("fake");
+  frame.mutable_started()->set_worker_id("fake-1");
+  frame.mutable_started()->mutable_heartbeat_every()->set_seconds(heartbeat_every / absl::Seconds(1));
+  frame.mutable_started()->mutable_heartbeat_every()->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(heartbeat_every % absl::Seconds(1))));
+  return frame;
+}
+
+v1::WorkResponse TaskFrame(const std::string& id, int64_t token, const std::string& name) {
+  v1::WorkResponse frame;
+  v1::WorkResponse::Task* const task = frame.mutable_tasks()->add_tasks();
+  task->set_id(id);
+  task->set_token(token);
+  task->set_name(name);
+  return frame;
+}
+
+v1::WorkResponse RevokedFrame(const std::string& id, int64_t token, const std::string& reason) {
+  v1::WorkResponse frame;
+  frame.mutable_revoked()->set_task_id(id);
+  frame.mutable_revoked()->set_token(token);
+  frame.mutable_revoked()->set_reason(reason);
+  return frame;
+}
+
+v1::WorkResponse WorkDraining(const std::vector<std::string>& alternatives) {
+  v1::WorkResponse frame;
   frame.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
   return frame;
 }

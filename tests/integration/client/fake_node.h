@@ -4,6 +4,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_context.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,9 +12,11 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
+#include "actioncluster/v1/tasks.grpc.pb.h"
 
 namespace actioncluster::client {
 
@@ -22,10 +25,12 @@ namespace actioncluster::client {
 class FakeNode {
  public:
   using ServeStream = grpc::ServerReaderWriter<v1::ServeResponse, v1::ServeRequest>;
+  using WorkStream = grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>;
   using SubscribeWriter = grpc::ServerWriter<v1::SubscribeResponse>;
   struct Scripts {
     std::function<grpc::Status(ServeStream& stream)> serve = nullptr;
     std::function<grpc::Status(grpc::ServerContext& context, SubscribeWriter& writer)> subscribe = nullptr;
+    std::function<grpc::Status(WorkStream& stream)> work = nullptr;
   };
 
   // Whatever has no script fails with UNAVAILABLE.
@@ -43,6 +48,7 @@ class FakeNode {
   class Rpc;
   class Cluster;
   class PubSub;
+  class Tasks;
 
   grpc::Status Count(const std::string& rpc);
 
@@ -58,6 +64,10 @@ class FakeNode {
 v1::ServeResponse Registered();
 v1::ServeResponse CallFrame(const std::string& call_id, const std::string& method);
 v1::ServeResponse Draining(const std::vector<std::string>& alternatives);
+v1::WorkResponse Started(absl::Duration heartbeat_every = absl::Minutes(1));
+v1::WorkResponse TaskFrame(const std::string& id, int64_t token, const std::string& name = "work");
+v1::WorkResponse RevokedFrame(const std::string& id, int64_t token, const std::string& reason);
+v1::WorkResponse WorkDraining(const std::vector<std::string>& alternatives);
 
 // Confirms each `register`, and goes on until the application has ended its half.
 grpc::Status ConfirmAll(FakeNode::ServeStream& stream);

@@ -14,6 +14,7 @@
 #include "actioncluster/json.h"
 #include "actioncluster/method_host.h"
 #include "actioncluster/subscriber.h"
+#include "actioncluster/tasks.h"
 #include "tests/fakes/waiter.h"
 #include "tests/integration/client/fake_node.h"
 
@@ -63,6 +64,39 @@ TEST_F(ClientOrdersTest, CallsThatOnlyReadAreTriedFiveTimesAndAllOthersOnce) {
   EXPECT_THAT(node.calls(), UnorderedElementsAre(Pair("ListNodes", 5), Pair("GetNode", 5), Pair("ListMethods", 5),
                                                  Pair("Call", 1), Pair("CallAll", 1), Pair("Notify", 1),
                                                  Pair("Drain", 1), Pair("Publish", 1), Pair("WatchNodes", 1)));
+}
+
+TEST_F(ClientOrdersTest, OfTasksWhatOnlyReadsIsTriedFiveTimesAndAllElseOnce) {
+  const FakeNode node;
+  const auto client = ClientOf({&node});
+  Tasks tasks(*client);
+  const absl::Status expected(absl::StatusCode::kUnavailable, "not now");
+  EXPECT_EQ(tasks.Await({}, kPatience).status(), expected);
+  EXPECT_EQ(tasks.Watch({}, [](const v1::Task&) { return true; }), expected);
+  for (const absl::Status& status : {tasks.Get({}).status(),           tasks.List({}).status(),
+                                     tasks.Count({}).status(),         tasks.ListRecurring().status(),
+                                     tasks.ListFailed().status(),      tasks.ListQueues().status(),
+                                     tasks.ListWorkers().status(),     tasks.Stats().status(),
+                                     tasks.Enqueue({}).status(),       tasks.EnqueueMany({}).status(),
+                                     tasks.Delete({}).status(),        tasks.DeleteMany({}).status(),
+                                     tasks.Cancel({}).status(),        tasks.ScheduleRecurring({}).status(),
+                                     tasks.StopRecurring({}).status(), tasks.RetryFailed({}).status(),
+                                     tasks.RemoveFailed({}).status(),  tasks.PauseQueue({}).status(),
+                                     tasks.ResumeQueue({}).status(),   tasks.DeleteQueue({}).status(),
+                                     tasks.SetQueueLimits({}).status()}) {
+    EXPECT_EQ(status, expected);
+  }
+  std::map<std::string, int> wanted;
+  for (const char* rpc : {"Await", "WatchTask", "Get", "List", "Count", "ListRecurring", "ListFailed", "ListQueues",
+                          "ListWorkers", "Stats"}) {
+    wanted[rpc] = 5;
+  }
+  for (const char* rpc :
+       {"Enqueue", "EnqueueMany", "Delete", "DeleteMany", "Cancel", "ScheduleRecurring", "StopRecurring", "RetryFailed",
+        "RemoveFailed", "PauseQueue", "ResumeQueue", "DeleteQueue", "SetQueueLimits"}) {
+    wanted[rpc] = 1;
+  }
+  EXPECT_EQ(node.calls(), wanted);
 }
 
 TEST_F(ClientOrdersTest, ANodeThatTakesTheStreamAndDoesNotConfirmIsNotWaitedFor) {
