@@ -32,7 +32,8 @@ struct DueSlots {
 
 // `cursor`: the first slot that was not enqueued, at most `now`. Slots before `missed_until` passed while nobody looked: they are dropped, or are one task, for the last of
 // them, if `run_once`. At most `most` slots are given; the others wait for the next time. Pure.
-DueSlots SlotsDue(const Schedule& schedule, absl::Time cursor, absl::Time now, absl::Time missed_until, bool run_once, int most);
+DueSlots SlotsDue(const Schedule& schedule, absl::Time cursor, absl::Time now, absl::Time missed_until, bool run_once,
+                  int most);
 
 }  // namespace actioncluster
 

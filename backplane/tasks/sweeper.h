@@ -1,7 +1,6 @@
 #ifndef ACTIONCLUSTER_BACKPLANE_TASKS_SWEEPER_H_
 #define ACTIONCLUSTER_BACKPLANE_TASKS_SWEEPER_H_
 
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -18,7 +17,7 @@ namespace actioncluster {
 // Keeps time for all queues: makes due tasks ready, takes back lost leases, enqueues recurring tasks, delivers the outbox. Any node does it for any queue: each second, give
 // or take some, a node claims those that nobody has swept for so long. There is no leader whose death stops the clock, and two that sweep one queue do no harm.
 //
-// Between two claims a queue is swept when something in it is due, by each node that has been told so: the one that has enqueued it, and the one that swept last.
+// Between two claims a queue is swept when something in it is due, by each node that has been told so: the one that has enqueued it, and those that have swept since.
 //
 // Confined to the I/O thread.
 class Sweeper {
@@ -37,19 +36,20 @@ class Sweeper {
     bool again = false;
   };
 
+  template <class F>
+  auto WhileAlive(F f);
+  void ArmClaim();
   void Claim();
-  void OnTimer();
-  void Sweep(const std::string& queue);
-  void Swept(const std::string& queue, TaskSweepResult result);
+  void SweepDue();
+  void ArmDue();
+  void Act(const std::string& queue, TaskSweepResult result);
   void Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due);
-  void Deliver(const std::string& queue, std::vector<TaskSweepResult::Outgoing> outbox);
-  void Arm();
+  void Deliver(const std::string& queue, TaskSweepResult::Outgoing outgoing);
 
-  Loop& loop_;
   const Bus& bus_;
   const Membership& membership_;
   TaskStore& store_;
-  absl::flat_hash_map<std::string, Queue> queues_;
+  absl::flat_hash_map<std::string, Queue> queues_;  // That are being swept, or will be at a known time.
   std::mt19937 random_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   Timer claim_timer_;
