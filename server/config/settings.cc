@@ -176,6 +176,8 @@ const std::vector<Setting>& Schema() {
              "How long a call waits for replies, if it does not say."),
       Period("lease", &Settings::lease, absl::Seconds(1), absl::Minutes(1),
              "After how much silence a node counts as lost."),
+      Period("task-lease", &Settings::task_lease, absl::Seconds(1), absl::Minutes(10),
+             "How long a task stays with a worker whose node is silent."),
       Period("drain-timeout", &Settings::drain_timeout, absl::ZeroDuration(), absl::Hours(1),
              "How long a stopping node waits for running calls."),
   };

@@ -24,6 +24,7 @@ struct Settings {
   std::string api_token_file;                        // Empty: no authentication (loopback only).
   absl::Duration rpc_timeout = absl::Seconds(5);     // 1 ms … 1 h
   absl::Duration lease = absl::Seconds(5);           // 1 s … 1 min
+  absl::Duration task_lease = absl::Seconds(10);     // 1 s … 10 min
   absl::Duration drain_timeout = absl::Seconds(10);  // 0 … 1 h: how long a stopping node waits for running calls.
 
   // True if clients and Redis are reached over loopback or unix sockets only.

@@ -42,6 +42,7 @@ TEST(SettingsTest, WithoutAnyEachHasItsDefault) {
   EXPECT_EQ(settings->cluster_namespace, "actioncluster");
   EXPECT_EQ(settings->rpc_timeout, absl::Seconds(5));
   EXPECT_EQ(settings->lease, absl::Seconds(5));
+  EXPECT_EQ(settings->task_lease, absl::Seconds(10));
   EXPECT_EQ(settings->drain_timeout, absl::Seconds(10));
 }
 
@@ -75,6 +76,8 @@ TEST(SettingsTest, WhatIsOutOfLimitsIsNamedWithItsSourceAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOf({"--workers", "257"}), HasSubstr("1 … 256"));
   EXPECT_THAT(ErrorOf({"--lease", "5"}), HasSubstr("1s … 1m"));
   EXPECT_THAT(ErrorOf({"--lease", "999ms"}), HasSubstr("1s … 1m"));
+  EXPECT_THAT(ErrorOf({"--task-lease", "999ms"}), HasSubstr("1s … 10m"));
+  EXPECT_THAT(ErrorOf({"--task-lease", "11m"}), HasSubstr("1s … 10m"));
   EXPECT_THAT(ErrorOf({"--rpc-timeout", "inf"}), HasSubstr("1ms … 1h"));
   EXPECT_THAT(ErrorOf({"--drain-timeout", "-1s"}), HasSubstr("0 … 1h"));
   EXPECT_THAT(ErrorOf({"--host", "example.org"}), HasSubstr("host (from the flag --host)"));
@@ -147,9 +150,16 @@ TEST(SettingsTest, ARelativeDataDirectoryBecomesAbsolute) {
 }
 
 TEST(SettingsTest, WhatIsPutIntoTheEnvironmentIsReadBackTheSame) {
-  const auto settings = LoadSettings({"--workers", "3", "--port", "7777", "--host", "::1", "--data-dir", "/srv/ac",
-                                      "--redis", "redis://:secret@127.0.0.1:6380/2", "--namespace", "n.1",
-                                      "--rpc-timeout", "1500ms", "--lease", "2s", "--drain-timeout", "0"},
+  const auto settings = LoadSettings({"--workers",       "3",
+                                      "--port",          "7777",
+                                      "--host",          "::1",
+                                      "--data-dir",      "/srv/ac",
+                                      "--redis",         "redis://:secret@127.0.0.1:6380/2",
+                                      "--namespace",     "n.1",
+                                      "--rpc-timeout",   "1500ms",
+                                      "--lease",         "2s",
+                                      "--task-lease",    "1m",
+                                      "--drain-timeout", "0"},
                                      kHome);
   ASSERT_TRUE(settings.ok()) << settings.status();
   std::vector<std::string> environment;
@@ -158,6 +168,7 @@ TEST(SettingsTest, WhatIsPutIntoTheEnvironmentIsReadBackTheSame) {
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(ToEnvironment(*again), ToEnvironment(*settings));
   EXPECT_EQ(again->rpc_timeout, absl::Milliseconds(1500));
+  EXPECT_EQ(again->task_lease, absl::Minutes(1));
   EXPECT_EQ(again->redis, "redis://:secret@127.0.0.1:6380/2");
 }
 
