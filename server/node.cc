@@ -26,6 +26,7 @@
 #include "server/services/cluster_service.h"
 #include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
+#include "server/services/task_service.h"
 #include "server/supervisor/worker_files.h"
 
 namespace actioncluster {
@@ -33,6 +34,8 @@ namespace {
 
 // How long streams that are told to end may take before they are cut.
 constexpr absl::Duration kGrace = absl::Seconds(1);
+// How long outcomes of tasks may take to be recorded when the node stops.
+constexpr absl::Duration kHandIn = absl::Seconds(2);
 // Past the drain, all of a stop is quick; a process that does not get there is ended by SIGALRM.
 constexpr absl::Duration kStopLimit = absl::Seconds(8);
 
@@ -120,6 +123,7 @@ class Node {
   std::optional<RpcService> rpc_service_;
   std::optional<ClusterService> cluster_service_;
   std::optional<PubSubService> pubsub_service_;
+  std::optional<TaskService> task_service_;
 
   absl::Mutex mutex_;
   bool serving_ ABSL_GUARDED_BY(mutex_) = false;
@@ -200,6 +204,14 @@ absl::Status Node::Build() {
                                                .subscribers = rooms_->subscribers,
                                                .authorizer = *authorizer_,
                                                .offload = *deliveries_});
+  task_service_.emplace(TaskService::Rooms{.loop = loop_,
+                                           .store = rooms_->tasks,
+                                           .watchers = rooms_->task_watchers,
+                                           .workers = rooms_->workers,
+                                           .rpc = rooms_->rpc,
+                                           .clock = rooms_->bus.clock(),
+                                           .authorizer = *authorizer_,
+                                           .offload = *offload_});
   return absl::OkStatus();
 }
 
@@ -246,7 +258,7 @@ void Node::Drain() {
   absl::Notification drained;
   loop_.Post([&] {
     rooms_->drain.Begin(settings_.drain_timeout, [&drained](uint32_t running) {
-      LOG_IF(WARNING, running > 0) << "stopping with calls that still run running=" << running;
+      LOG_IF(WARNING, running > 0) << "stopping with calls or tasks that still run running=" << running;
       drained.Notify();
     });
   });
@@ -260,11 +272,14 @@ void Node::Stop() {
   loop_.Post([&] {
     const bool joined = !rooms_->membership.self().boot.empty();
     rooms_->CloseStreams(BackplaneUnavailable("this node is stopping"));
-    rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
-      LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
-      // A node that never joined still knows of a boot to succeed.
-      if (status.ok() && joined) files_->Left();
-      left.Notify();
+    // What workers have said, and what they had, is handed in before the boot is gone.
+    rooms_->workers.Flush(kHandIn, [this, joined, &left] {
+      rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
+        LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
+        // A node that never joined still knows of a boot to succeed.
+        if (status.ok() && joined) files_->Left();
+        left.Notify();
+      });
     });
   });
   left.WaitForNotification();
@@ -295,7 +310,7 @@ void Node::SetServing(bool serving) {
 
 absl::Status Node::Listen(const std::string& address, PublicServer::Port port) {
   absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_});
+      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_});
   if (!server.ok()) return server.status();
   absl::MutexLock lock(&mutex_);
   (*server)->SetServing(serving_);

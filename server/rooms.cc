@@ -6,6 +6,7 @@
 
 #include "backplane/scripts/scripts.h"
 #include "glog/logging.h"
+#include "server/services/worker_proto.h"
 
 namespace actioncluster {
 
@@ -20,6 +21,15 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
       host(loop, bus, membership, keys, node_methods),
       rpc(loop, bus, membership, presence, keys, host),
       pubsub(loop, bus, membership, keys),
+      tasks(commands, keys, settings.task_lease,
+            [this](const std::string& queue, TaskHints hints) {
+              if (hints.next.has_value()) sweeper.SweepAt(queue, *hints.next);
+              task_signals.Send(queue, std::move(hints));
+            }),
+      task_signals(loop, bus, membership, keys),
+      sweeper(loop, bus, membership, tasks),
+      task_watchers(loop, bus, membership, tasks, task_signals),
+      workers(loop, bus, membership, tasks),
       drain(loop, membership, host, rpc),
       watchers(membership),
       subscribers(pubsub, membership),
@@ -31,15 +41,26 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     now.set_calls_waiting(rpc.waiting());
     now.set_applications(static_cast<uint32_t>(host.applications()));
     now.set_subscribers(static_cast<uint32_t>(subscribers.size()));
+    now.set_workers(static_cast<uint32_t>(workers.workers()));
+    now.set_tasks_running(static_cast<uint32_t>(workers.running()));
     return now;
   };
   membership.SetStatsSource(stats);
-  drain.OnBegin([this](const std::vector<std::string>& alternatives) { subscribers.Drain(alternatives); });
+  task_signals.SetWorkListener(&workers);
+  task_signals.SetUnheardListener([this](const std::string& queue) { sweeper.SweepNow(queue); });
+  bus.OnState([this](const absl::Status& state) { workers.OnBackplane(state); });
+  drain.AlsoWaitFor([this] { return workers.running(); });
+  drain.OnBegin([this](const std::vector<std::string>& alternatives) {
+    subscribers.Drain(alternatives);
+    workers.Drain(alternatives);
+  });
   node_methods.SetControl(
       {.shutdown = [this] { hooks.shutdown(); },
        .drain = [this](absl::Duration timeout, DrainSequence::Done done) { drain.Begin(timeout, std::move(done)); },
-       .stats = stats});
+       .stats = stats,
+       .workers = [this] { return WorkersToProto(workers.List(), membership.self().id).SerializeAsString(); }});
   membership.OnServing([this](bool serving) {
+    workers.OnServing();
     if (serving) hooks.named(membership.self());
   });
   membership.OnNode([](const NodeEvent& event) {
@@ -53,6 +74,8 @@ void Rooms::CloseStreams(const absl::Status& why) {
   host.CloseAll(why);
   watchers.CloseAll(why);
   subscribers.CloseAll(why);
+  workers.CloseAll(why);
+  task_watchers.CloseAll(why);
 }
 
 }  // namespace actioncluster

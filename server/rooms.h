@@ -13,6 +13,10 @@
 #include "backplane/redis/client.h"
 #include "backplane/redis/loop.h"
 #include "backplane/rpc/rpc.h"
+#include "backplane/tasks/sweeper.h"
+#include "backplane/tasks/task_signals.h"
+#include "backplane/tasks/task_store.h"
+#include "backplane/tasks/task_watchers.h"
 #include "server/config/settings.h"
 #include "server/methods/drain_sequence.h"
 #include "server/methods/method_host.h"
@@ -20,6 +24,7 @@
 #include "server/observability/health.h"
 #include "server/services/node_stream.h"
 #include "server/services/subscribers.h"
+#include "server/workers/worker_host.h"
 
 namespace actioncluster {
 
@@ -46,6 +51,11 @@ struct Rooms {
   MethodHost host;
   Rpc rpc;
   PubSub pubsub;
+  TaskStore tasks;
+  TaskSignals task_signals;
+  Sweeper sweeper;
+  TaskWatchers task_watchers;
+  WorkerHost workers;
   DrainSequence drain;
   NodeWatchers watchers;
   Subscribers subscribers;

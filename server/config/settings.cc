@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -197,7 +198,11 @@ std::string VariableName(absl::string_view name) {
 
 // Those that the command line reads (client/cli): whoever uses it and starts nodes too has them set.
 bool IsForClients(absl::string_view variable) {
-  return variable == "ACTIONCLUSTER_ADDRESS" || absl::StartsWith(variable, "ACTIONCLUSTER_CALL_");
+  if (variable == "ACTIONCLUSTER_ADDRESS" || absl::StartsWith(variable, "ACTIONCLUSTER_CALL_")) return true;
+  // One by one: there are settings that begin so.
+  constexpr std::array<absl::string_view, 6> kOfATask = {"ID", "NAME", "QUEUE", "ATTEMPT", "LOST_LEASES", "DEADLINE"};
+  return absl::ConsumePrefix(&variable, "ACTIONCLUSTER_TASK_") &&
+         std::ranges::find(kOfATask, variable) != kOfATask.end();
 }
 
 struct Value {

@@ -33,8 +33,8 @@ struct Settings {
 
 // Merges flags (`args`, without the program's name and subcommand), environment (`NAME=value`) and file, and validates the whole, also across settings: beyond
 // loopback and unix sockets it takes a server token file and an API token file. INVALID_ARGUMENT with one line that names the setting, where
-// its value came from, and what is allowed. Unknown flags, unknown ACTIONCLUSTER_ variables and unknown or doubled lines in the file are errors too; ACTIONCLUSTER_ADDRESS
-// and ACTIONCLUSTER_CALL_…, which the command line reads and sets, are not looked at.
+// its value came from, and what is allowed. Unknown flags, unknown ACTIONCLUSTER_ variables and unknown or doubled lines in the file are errors too; ACTIONCLUSTER_ADDRESS,
+// ACTIONCLUSTER_CALL_… and those of ACTIONCLUSTER_TASK_… which the command line reads and sets are not looked at.
 absl::StatusOr<Settings> LoadSettings(const std::vector<std::string>& args,
                                       const std::vector<std::string>& environment);
 

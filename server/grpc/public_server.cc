@@ -19,7 +19,7 @@ namespace {
 // Twice what is carried: whoever sends somewhat too much hears so from us, on a stream that goes on.
 constexpr int kMaxReceiveBytes = 8 * 1024 * 1024;
 constexpr std::array kHealthNames = {"", "actioncluster.v1.RpcService", "actioncluster.v1.ClusterService",
-                                     "actioncluster.v1.PubSubService"};
+                                     "actioncluster.v1.PubSubService", "actioncluster.v1.TaskService"};
 
 void PrepareGrpc() {
   static std::once_flag once;

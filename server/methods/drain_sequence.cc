@@ -52,7 +52,9 @@ void DrainSequence::Check() {
 }
 
 // Callers that do not listen may go on to call: a drain does not wait for those calls, or it would never end.
-uint32_t DrainSequence::Busy() const { return static_cast<uint32_t>(host_.running()) + rpc_.WaitingUpTo(newest_); }
+uint32_t DrainSequence::Busy() const {
+  return static_cast<uint32_t>(host_.running() + also_()) + rpc_.WaitingUpTo(newest_);
+}
 
 bool DrainSequence::IsOurs(const std::string& address) const {
   const internal::v1::NodeRecord* self = membership_.directory().FindBoot(membership_.self().boot);

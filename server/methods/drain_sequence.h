@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_
 #define ACTIONCLUSTER_SERVER_METHODS_DRAIN_SEQUENCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -15,7 +16,7 @@
 
 namespace actioncluster {
 
-// Takes this node out of service: the directory says so, its applications and subscribers are told where else to go, new calls are declined, and what runs goes on.
+// Takes this node out of service: the directory says so, its applications, workers and subscribers are told where else to go, new calls are declined, no tasks are taken, and what runs goes on.
 // Confined to the I/O thread.
 class DrainSequence {
  public:
@@ -23,11 +24,14 @@ class DrainSequence {
 
   DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc);
 
-  // Begins, if it has not; then `done` hears how many calls are still running: 0 as soon as there are none, else what is left after `timeout`.
+  // Begins, if it has not; then `done` hears how many calls and tasks are still running: 0 as soon as there are none, else what is left after `timeout`.
   // Never inside this call.
   void Begin(absl::Duration timeout, Done done);
 
   bool begun() const { return begun_; }
+
+  // Counts what else is running, and has to be waited for. Before the first Begin.
+  void AlsoWaitFor(absl::AnyInvocable<size_t() const> running) { also_ = std::move(running); }
 
   // Hears, once, that the drain begins, and the addresses of other nodes. It may not call Begin.
   void OnBegin(absl::AnyInvocable<void(const std::vector<std::string>& alternatives)> listener) {
@@ -50,6 +54,7 @@ class DrainSequence {
   bool begun_ = false;
   CallId newest_ = 0;  // The last call that the drain waits for.
   absl::AnyInvocable<void(const std::vector<std::string>&)> on_begin_;
+  absl::AnyInvocable<size_t() const> also_ = [] { return size_t{0}; };
   std::vector<Waiter> waiters_;
   Timer timer_;
 };

@@ -74,6 +74,11 @@ void NodeMethods::Run(const IncomingCall& call, absl::AnyInvocable<void(Outcome)
         absl::Seconds(FirstArgument(call).number_value()),
         [done = std::move(done)](uint32_t running) mutable { std::move(done)(Result(Number(running))); });
   }
+  if (call.method == "node.workers") {
+    return std::move(done)({.kind = Outcome::Kind::kResult,
+                            .result = {.kind = Content::Kind::kBytes, .body = control_.workers()},
+                            .error = {}});
+  }
   std::move(done)(
       {.kind = Outcome::Kind::kDeclined,
        .result = {},
@@ -111,6 +116,8 @@ Outcome NodeMethods::Info() {
   counts["calls_waiting"] = Number(stats.calls_waiting());
   counts["applications"] = Number(stats.applications());
   counts["subscribers"] = Number(stats.subscribers());
+  counts["workers"] = Number(stats.workers());
+  counts["tasks_running"] = Number(stats.tasks_running());
   auto& bus = *fields["bus"].mutable_struct_value()->mutable_fields();
   bus["published"] = Number(static_cast<double>(bus_.published));
   bus["accepted"] = Number(static_cast<double>(bus_.accepted));

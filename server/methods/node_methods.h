@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_SERVER_METHODS_NODE_METHODS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
@@ -17,7 +18,8 @@ namespace actioncluster {
 //   node.info      → what GetNode says of it, and its counters of the bus: published, accepted, and rejected by reason
 //   node.log(text) → writes one line to the node's log, at most 4 KiB of it → true
 //   node.shutdown  → drains and stops the node → true, before it does
-//   node.drain(seconds) → for ClusterService.Drain on another node only; callers cannot name it → the calls still running
+//   node.drain(seconds) → for ClusterService.Drain on another node only; callers cannot name it → the calls and tasks still running
+//   node.workers   → for TaskService.ListWorkers only; callers cannot name it → this node's, as bytes of a ListWorkersResponse
 //
 // Confined to the I/O thread.
 class NodeMethods {
@@ -26,6 +28,7 @@ class NodeMethods {
     absl::AnyInvocable<void()> shutdown;
     absl::AnyInvocable<void(absl::Duration timeout, absl::AnyInvocable<void(uint32_t running) &&> done)> drain;
     absl::AnyInvocable<internal::v1::NodeStats()> stats;
+    absl::AnyInvocable<std::string()> workers;  // Serialized.
   };
 
   // The references outlive this.
@@ -46,7 +49,7 @@ class NodeMethods {
   Control control_;
 };
 
-// A caller may name it: one of those above but `node.drain`.
+// A caller may name it: one of those above but `node.drain` and `node.workers`.
 bool IsPublicNodeMethod(absl::string_view method);
 
 }  // namespace actioncluster

@@ -27,6 +27,8 @@ v1::Node NodeToProto(const Membership::Snapshot& snapshot) {
   node.mutable_counts()->set_calls_waiting(snapshot.stats.calls_waiting());
   node.mutable_counts()->set_applications(snapshot.stats.applications());
   node.mutable_counts()->set_subscribers(snapshot.stats.subscribers());
+  node.mutable_counts()->set_workers(snapshot.stats.workers());
+  node.mutable_counts()->set_tasks_running(snapshot.stats.tasks_running());
   return node;
 }
 

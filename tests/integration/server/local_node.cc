@@ -59,8 +59,16 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint) {
                                                .subscribers = rooms_->subscribers,
                                                .authorizer = authorizer_,
                                                .offload = *offload_});
-  absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_, &*pubsub_service_});
+  task_service_.emplace(TaskService::Rooms{.loop = io_.loop(),
+                                           .store = rooms_->tasks,
+                                           .watchers = rooms_->task_watchers,
+                                           .workers = rooms_->workers,
+                                           .rpc = rooms_->rpc,
+                                           .clock = rooms_->bus.clock(),
+                                           .authorizer = authorizer_,
+                                           .offload = *offload_});
+  absl::StatusOr<std::unique_ptr<PublicServer>> server = PublicServer::Start(
+      address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_});
   CHECK(server.ok()) << server.status();
   server_ = *std::move(server);
   grpc::ChannelArguments arguments;
@@ -69,13 +77,14 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint) {
   rpc_stub_ = v1::RpcService::NewStub(channel);
   cluster_stub_ = v1::ClusterService::NewStub(channel);
   pubsub_stub_ = v1::PubSubService::NewStub(channel);
+  task_stub_ = v1::TaskService::NewStub(channel);
 }
 
 LocalNode::~LocalNode() {
   const fakes::Waiter<absl::Status> left;
   io_.Run([&] {
     rooms_->CloseStreams(absl::UnavailableError("the test ends"));
-    rooms_->membership.Leave(left.Callback());
+    rooms_->workers.Flush(absl::Seconds(2), [this, &left] { rooms_->membership.Leave(left.Callback()); });
   });
   const absl::Status status = left.Next();
   LOG_IF(ERROR, !status.ok()) << status;

@@ -10,6 +10,7 @@
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
+#include "actioncluster/v1/tasks.grpc.pb.h"
 #include "backplane/redis/endpoint.h"
 #include "server/grpc/authorizer.h"
 #include "server/grpc/offload.h"
@@ -18,6 +19,7 @@
 #include "server/services/cluster_service.h"
 #include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
+#include "server/services/task_service.h"
 #include "tests/fakes/loop_thread.h"
 #include "tests/fakes/waiter.h"
 
@@ -36,6 +38,7 @@ class LocalNode {
   v1::RpcService::Stub& rpc() { return *rpc_stub_; }
   v1::ClusterService::Stub& cluster() { return *cluster_stub_; }
   v1::PubSubService::Stub& pubsub() { return *pubsub_stub_; }
+  v1::TaskService::Stub& tasks() { return *task_stub_; }
   // Its atomics, and what runs on the loop by io().
   Rooms& rooms() { return *rooms_; }
   fakes::LoopThread& io() { return io_; }
@@ -52,10 +55,12 @@ class LocalNode {
   std::optional<RpcService> rpc_service_;
   std::optional<ClusterService> cluster_service_;
   std::optional<PubSubService> pubsub_service_;
+  std::optional<TaskService> task_service_;
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
   std::unique_ptr<v1::PubSubService::Stub> pubsub_stub_;
+  std::unique_ptr<v1::TaskService::Stub> task_stub_;
 };
 
 }  // namespace actioncluster

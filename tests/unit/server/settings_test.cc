@@ -106,8 +106,10 @@ TEST(SettingsTest, AnUnknownVariableOfOursIsAnErrorAndOthersAreNotOurBusiness) {
 
 TEST(SettingsTest, TheVariablesOfTheCommandLineAreNotOurBusinessEither) {
   EXPECT_TRUE(LoadSettings({}, HomeAnd({"ACTIONCLUSTER_ADDRESS=127.0.0.1:7400", "ACTIONCLUSTER_CALL_METHOD=x",
-                                        "ACTIONCLUSTER_CALL_DEADLINE=y"}))
+                                        "ACTIONCLUSTER_CALL_DEADLINE=y", "ACTIONCLUSTER_TASK_ID=q/1",
+                                        "ACTIONCLUSTER_TASK_LOST_LEASES=0"}))
                   .ok());
+  EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_TASK_IDS=x"})), HasSubstr("ACTIONCLUSTER_TASK_IDS"));
   EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_ADDRESSES=x"})), HasSubstr("ACTIONCLUSTER_ADDRESSES"));
   EXPECT_THAT(ErrorOf({}, HomeAnd({"ACTIONCLUSTER_CALL=x"})), HasSubstr("ACTIONCLUSTER_CALL"));
 }

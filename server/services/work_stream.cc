@@ -1,0 +1,327 @@
+#include "server/services/work_stream.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "backplane/domain/clock.h"
+#include "backplane/domain/error.h"
+#include "backplane/tasks/task_id.h"
+#include "server/services/content.h"
+#include "server/services/task_proto.h"
+
+namespace actioncluster {
+namespace {
+
+// Four times the outcomes that can be outstanding, and more: who sends more frames than the node handles is flooding.
+constexpr size_t kMaxUnhandled = 16'384;
+constexpr int kMaxQueues = 64;
+constexpr int kMaxNames = 256;
+constexpr uint32_t kMaxConcurrency = 1024;
+constexpr size_t kMaxWorkerNameBytes = 256;
+constexpr int kMaxFollowUps = 100;
+// Turns that are under way when a worker becomes congested still bring it tasks.
+constexpr size_t kMaxOutboxBytes = size_t{64} * 1024 * 1024;
+// What a task costs besides its input, about.
+constexpr size_t kTaskBytes = 256;
+
+absl::StatusOr<WorkerSpec> SpecOf(const v1::WorkRequest::Start& start) {
+  if (start.queues().empty() || start.queues_size() > kMaxQueues) {
+    return absl::InvalidArgumentError(absl::StrCat("start.queues must be 1 to ", kMaxQueues));
+  }
+  if (start.names_size() > kMaxNames) {
+    return absl::InvalidArgumentError(absl::StrCat("start.names must be at most ", kMaxNames));
+  }
+  if (start.concurrency() > kMaxConcurrency) {
+    return absl::InvalidArgumentError(absl::StrCat("start.concurrency must be at most ", kMaxConcurrency));
+  }
+  if (start.worker_name().size() > kMaxWorkerNameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("start.worker_name must have at most ", kMaxWorkerNameBytes, " bytes"));
+  }
+  WorkerSpec spec{.queues = {start.queues().begin(), start.queues().end()},
+                  .all_queues = start.queues(0) == "*",
+                  .names = {start.names().begin(), start.names().end()},
+                  .concurrency = start.concurrency() == 0 ? 1 : static_cast<int>(start.concurrency()),
+                  .name = start.worker_name()};
+  for (const std::string& queue : spec.queues) {
+    if (absl::Status valid = ValidateName(queue, "start.queues"); !valid.ok()) return valid;
+    if (queue == "*" && spec.queues.size() > 1) {
+      return absl::InvalidArgumentError("start.queues: `*` stands for all queues, so it stands alone");
+    }
+  }
+  for (const std::string& name : spec.names) {
+    if (absl::Status valid = ValidateName(name, "start.names"); !valid.ok()) return valid;
+  }
+  if (spec.all_queues) spec.queues.clear();
+  return spec;
+}
+
+absl::Status Fill(const v1::WorkRequest::Completed& completed, TaskOutcome* outcome) {
+  outcome->kind = TaskOutcome::Kind::kDone;
+  absl::StatusOr<Content> result = ResultOf(completed);
+  if (result.ok()) result = AtMost(kMaxTaskContentBytes, *std::move(result), "result");
+  if (!result.ok()) return result.status();
+  outcome->result = *std::move(result);
+  if (completed.enqueue_size() > kMaxFollowUps) {
+    return absl::InvalidArgumentError(absl::StrCat("enqueue must be at most ", kMaxFollowUps, " tasks"));
+  }
+  outcome->follow_ups.reserve(static_cast<size_t>(completed.enqueue_size()));
+  for (int i = 0; i < completed.enqueue_size(); ++i) {
+    absl::StatusOr<TaskOutcome::FollowUp> task = NewTaskOf(completed.enqueue(i), absl::StrCat("enqueue[", i, "]"));
+    if (!task.ok()) return task.status();
+    outcome->follow_ups.push_back(*std::move(task));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Fill(const v1::WorkRequest::Failed& failed, TaskOutcome* outcome) {
+  outcome->kind = TaskOutcome::Kind::kFailed;
+  outcome->error = HandlerError(failed.error());
+  outcome->retryable = !failed.has_retryable() || failed.retryable();
+  return absl::OkStatus();
+}
+
+absl::Status Fill(const v1::WorkRequest::Progress& progress, TaskOutcome* outcome) {
+  outcome->kind = TaskOutcome::Kind::kProgress;
+  absl::StatusOr<Content> content = ResultOf(progress);
+  if (content.ok()) content = AtMost(kMaxProgressBytes, *std::move(content), "progress");
+  if (!content.ok()) return content.status();
+  outcome->result = *std::move(content);
+  return absl::OkStatus();
+}
+
+// What is wrong with what a worker says fails that one attempt, so that whoever waits for the task hears of it; the worker's other tasks go on.
+template <class Said>
+TaskOutcome OutcomeOf(const Said& said) {
+  TaskOutcome outcome;
+  if (absl::Status valid = Fill(said, &outcome); !valid.ok()) {
+    outcome = {};
+    outcome.kind = TaskOutcome::Kind::kFailed;
+    outcome.error = MakeError(v1::ERROR_REASON_HANDLER_FAILED, absl::StrCat("the worker's ", valid.message()));
+  }
+  return outcome;
+}
+
+std::string TextOf(const LeaseRef& lease) { return TaskId{.queue = lease.queue, .id = lease.id}.ToString(); }
+
+const char* NameOf(RevokeReason reason) {
+  switch (reason) {
+    case RevokeReason::kCancelled:
+      return "cancelled";
+    case RevokeReason::kTimeout:
+      return "timeout";
+    case RevokeReason::kLeaseLost:
+      return "lease_lost";
+  }
+  return "";
+}
+
+v1::WorkResponse RevokedFrame(std::string task_id, int64_t token, RevokeReason reason) {
+  v1::WorkResponse response;
+  response.mutable_revoked()->set_task_id(std::move(task_id));
+  response.mutable_revoked()->set_token(token);
+  response.mutable_revoked()->set_reason(NameOf(reason));
+  return response;
+}
+
+void ToProto(WorkerTask task, v1::WorkResponse::Task* proto) {
+  proto->set_id(TaskId{.queue = task.queue, .id = std::move(task.task.id)}.ToString());
+  proto->set_queue(std::move(task.queue));
+  proto->set_name(std::move(task.task.name));
+  SetArguments(std::move(task.task.input), proto);
+  proto->set_attempt(static_cast<uint32_t>(task.task.attempt));
+  proto->set_token(task.task.token);
+  proto->set_lost_leases(static_cast<uint32_t>(task.task.lost_leases));
+  if (task.deadline == absl::InfiniteFuture()) return;
+  *proto->mutable_deadline() = TimeToProto(absl::Now() + (task.deadline - MonotonicNow()));
+}
+
+}  // namespace
+
+WorkStream::WorkStream(Loop& loop, WorkerHost& host, Offload& offload)
+    : loop_(loop),
+      host_(host),
+      outbox_(
+          offload, {.bytes = kMaxOutboxBytes}, [this](const v1::WorkResponse* frame) { StartWrite(frame); },
+          [this](grpc::Status status) { Finish(std::move(status)); }) {}
+
+grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse>* WorkStream::Start(Loop& loop, WorkerHost& host,
+                                                                              Offload& offload,
+                                                                              const absl::Status& admitted) {
+  std::shared_ptr<WorkStream> stream(new WorkStream(loop, host, offload));
+  stream->self_ = stream;
+  if (!admitted.ok()) {
+    stream->End(admitted, /*flush=*/false);
+    return stream.get();
+  }
+  stream->StartRead(&stream->request_);
+  return stream.get();
+}
+
+void WorkStream::OnReadDone(bool ok) {
+  if (!ok) {
+    // The worker has closed its half, or is gone: either way there are no more outcomes.
+    End(absl::OkStatus(), /*flush=*/true);
+    return;
+  }
+  if (absl::Status handled = Handle(request_); !handled.ok()) {
+    End(handled, /*flush=*/true);
+    return;
+  }
+  if (unhandled_.load(std::memory_order_relaxed) > kMaxUnhandled) {
+    End(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "frames come faster than they can be handled",
+                  {{"limit", "frames"}}),
+        /*flush=*/false);
+    return;
+  }
+  StartRead(&request_);
+}
+
+absl::Status WorkStream::Handle(const v1::WorkRequest& frame) {
+  if (frame.frame_case() == v1::WorkRequest::FRAME_NOT_SET) {
+    return absl::InvalidArgumentError("a frame must be one of start, outcomes, heartbeat, stop");
+  }
+  if (!started_ && !frame.has_start()) return absl::FailedPreconditionError("the first frame must be start");
+  switch (frame.frame_case()) {
+    case v1::WorkRequest::kStart:
+      return HandleStart(frame.start());
+    case v1::WorkRequest::kOutcomes:
+      HandleOutcomes(frame.outcomes());
+      return absl::OkStatus();
+    case v1::WorkRequest::kHeartbeat:
+      OnLoop([this](WorkerHost::WorkerId id) { host_.Heard(id); });
+      return absl::OkStatus();
+    case v1::WorkRequest::kStop:
+      OnLoop([this](WorkerHost::WorkerId id) { host_.Stop(id); });
+      return absl::OkStatus();
+    case v1::WorkRequest::FRAME_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("unknown frame");
+}
+
+absl::Status WorkStream::HandleStart(const v1::WorkRequest::Start& frame) {
+  if (started_) return absl::FailedPreconditionError("start comes once, first");
+  absl::StatusOr<WorkerSpec> spec = SpecOf(frame);
+  if (!spec.ok()) return spec.status();
+  started_ = true;
+  loop_.Post([self = shared_from_this(), spec = *std::move(spec)]() mutable {
+    if (self->ended_) return;
+    const absl::StatusOr<WorkerHost::WorkerId> id = self->host_.Attach(std::move(spec), self);
+    if (!id.ok()) return self->End(id.status(), /*flush=*/true);
+    self->id_ = *id;
+  });
+  return absl::OkStatus();
+}
+
+void WorkStream::HandleOutcomes(const v1::WorkRequest::Outcomes& frame) {
+  std::vector<WorkerOutcome> outcomes;
+  outcomes.reserve(static_cast<size_t>(frame.progress_size() + frame.completed_size() + frame.failed_size()));
+  const auto add = [&](const auto& said) {
+    const absl::StatusOr<TaskId> id = TaskId::Parse(said.task_id());
+    if (!id.ok()) {
+      // No task has this id, so no worker has such a task.
+      Push(0, [task_id = said.task_id(), token = said.token()] {
+        return RevokedFrame(task_id, token, RevokeReason::kLeaseLost);
+      });
+      return;
+    }
+    TaskOutcome outcome = OutcomeOf(said);
+    outcome.id = id->id;
+    outcome.token = said.token();
+    outcomes.push_back({.queue = id->queue, .outcome = std::move(outcome)});
+  };
+  // How far a task is comes before its end.
+  for (const v1::WorkRequest::Progress& progress : frame.progress()) add(progress);
+  for (const v1::WorkRequest::Completed& completed : frame.completed()) add(completed);
+  for (const v1::WorkRequest::Failed& failed : frame.failed()) add(failed);
+  OnLoop([this, outcomes = std::move(outcomes)](WorkerHost::WorkerId id) mutable {
+    host_.Settle(id, std::move(outcomes));
+  });
+}
+
+void WorkStream::OnLoop(absl::AnyInvocable<void(WorkerHost::WorkerId) &&> task) {
+  unhandled_.fetch_add(1, std::memory_order_relaxed);
+  loop_.Post([self = shared_from_this(), task = std::move(task)]() mutable {
+    self->unhandled_.fetch_sub(1, std::memory_order_relaxed);
+    if (self->id_ != 0) std::move(task)(self->id_);
+  });
+}
+
+void WorkStream::SendStarted(const std::string& worker_id, const std::string& node_id, absl::Duration heartbeat_every) {
+  Push(0, [worker_id, node_id, heartbeat_every] {
+    v1::WorkResponse response;
+    response.mutable_started()->set_worker_id(worker_id);
+    response.mutable_started()->set_node_id(node_id);
+    *response.mutable_started()->mutable_heartbeat_every() = DurationToProto(heartbeat_every);
+    return response;
+  });
+}
+
+bool WorkStream::SendTasks(std::vector<WorkerTask> tasks) {
+  size_t bytes = 0;
+  for (const WorkerTask& task : tasks) bytes += kTaskBytes + task.task.input.body.size();
+  unwritten_.fetch_add(bytes, std::memory_order_relaxed);
+  return outbox_.Push(bytes, [self = shared_from_this(), bytes, tasks = std::move(tasks)]() mutable {
+    self->Written(bytes);
+    v1::WorkResponse response;
+    response.mutable_tasks()->mutable_tasks()->Reserve(static_cast<int>(tasks.size()));
+    for (WorkerTask& task : tasks) ToProto(std::move(task), response.mutable_tasks()->add_tasks());
+    return response;
+  });
+}
+
+// All that was sent before is written.
+void WorkStream::Written(size_t bytes) {
+  const size_t before = unwritten_.fetch_sub(bytes, std::memory_order_relaxed);
+  if (before < kMaxUnwritten || before - bytes >= kMaxUnwritten) return;
+  OnLoop([this](WorkerHost::WorkerId id) { host_.HasRoom(id); });
+}
+
+void WorkStream::SendRevoked(const LeaseRef& lease, RevokeReason reason) {
+  Push(0, [lease, reason] { return RevokedFrame(TextOf(lease), lease.token, reason); });
+}
+
+void WorkStream::SendRecorded(std::vector<RecordedOutcome> outcomes) {
+  Push(0, [outcomes = std::move(outcomes)] {
+    v1::WorkResponse response;
+    for (const RecordedOutcome& recorded : outcomes) {
+      v1::WorkResponse::Recorded::Outcome* outcome = response.mutable_recorded()->add_outcomes();
+      outcome->set_task_id(TextOf(recorded.lease));
+      outcome->set_token(recorded.lease.token);
+      outcome->set_state(StateToProto(recorded.state));
+    }
+    return response;
+  });
+}
+
+void WorkStream::SendDraining(const std::vector<std::string>& alternatives) {
+  Push(0, [alternatives] {
+    v1::WorkResponse response;
+    response.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
+    return response;
+  });
+}
+
+void WorkStream::Push(size_t bytes, Outbox<v1::WorkResponse>::Make make) {
+  if (outbox_.Push(bytes, std::move(make))) return;
+  End(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the worker does not read its frames", {{"limit", "outbox"}}),
+      /*flush=*/false);
+}
+
+void WorkStream::End(const absl::Status& status, bool flush) {
+  if (ended_.exchange(true)) return;
+  // What it has is given back now, not when gRPC has flushed the stream.
+  loop_.Post([self = shared_from_this()] {
+    if (self->id_ != 0) self->host_.Detach(std::exchange(self->id_, 0));
+  });
+  outbox_.End(status, flush);
+}
+
+void WorkStream::OnDone() {
+  End(absl::OkStatus(), /*flush=*/false);
+  self_.reset();
+}
+
+}  // namespace actioncluster
