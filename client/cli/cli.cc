@@ -18,7 +18,10 @@
 #include "client/cli/pubsub_commands.h"
 #include "client/cli/rpc_commands.h"
 #include "client/cli/serve_command.h"
+#include "client/cli/task_commands.h"
+#include "client/cli/task_queue_commands.h"
 #include "client/cli/text.h"
+#include "client/cli/work_command.h"
 
 namespace actioncluster::cli {
 namespace {
@@ -81,7 +84,7 @@ void AppendLeaves(const CLI::App& app, const std::string& path, std::string* tex
 
 std::string MainHelp(const CLI::App& root) {
   std::string text = "Usage: actioncluster SUBCOMMAND [OPTION]...      actioncluster --version\n";
-  for (const char* heading : {kNodesHeading, kCallsHeading, kMessagesHeading, kProgramHeading}) {
+  for (const char* heading : {kNodesHeading, kCallsHeading, kMessagesHeading, kTasksHeading, kProgramHeading}) {
     absl::StrAppend(&text, "\n", heading, ":\n");
     for (const CLI::App* each :
          root.get_subcommands([&](const CLI::App* app) { return app->get_group() == heading; })) {
@@ -136,6 +139,10 @@ int RunCli(const std::vector<std::string>& args, const std::vector<ForeignComman
   AddRpcCommands(tree, rpc);
   AddServeCommand(tree, rpc);
   AddPubSubCommands(tree);
+  AddWorkCommand(tree);
+  CLI::App* const tasks = tree.AddGroup("tasks", "Enqueue tasks, and see what becomes of them", kTasksHeading);
+  AddTaskCommands(tree, tasks);
+  AddTaskQueueCommands(tree, tasks);
   AddCompletionCommands(tree);
 
   // An error in the command line is told in the form that was asked for, too.

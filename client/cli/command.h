@@ -68,6 +68,7 @@ class CommandTree {
 inline constexpr char kCallsHeading[] = "Calls";
 inline constexpr char kNodesHeading[] = "Nodes";
 inline constexpr char kMessagesHeading[] = "Messages";
+inline constexpr char kTasksHeading[] = "Tasks";
 inline constexpr char kProgramHeading[] = "This program";
 
 }  // namespace actioncluster::cli

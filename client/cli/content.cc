@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/file_descriptor.h"
@@ -43,6 +44,18 @@ absl::StatusOr<std::string> ReadData(const std::string& path) {
     }
   }
   return absl::ResourceExhaustedError(absl::StrCat(path, ": is larger than ", client::kMaxContentBytes, " bytes"));
+}
+
+absl::StatusOr<AnyContent> ReadContent(const ContentOptions& options, absl::string_view name) {
+  if (!options.data_file.empty()) {
+    absl::StatusOr<std::string> data = ReadData(options.data_file);
+    if (!data.ok()) return data.status();
+    return *std::move(data);
+  }
+  if (!options.has_json) return std::monostate();
+  absl::StatusOr<google::protobuf::Value> value = client::ParseJson(options.json);
+  if (!value.ok()) return absl::InvalidArgumentError(absl::StrCat(name, ": ", value.status().message()));
+  return *std::move(value);
 }
 
 google::protobuf::Duration ToProto(absl::Duration duration) {

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,8 +18,8 @@ namespace actioncluster::cli {
 
 // Content as the command line gives it.
 struct ContentOptions {
-  std::string json;
-  std::string data_file;
+  std::string json = "";
+  std::string data_file = "";
   bool has_json = false;
 };
 
@@ -27,6 +28,11 @@ void AddContentOptions(CLI::App* app, const std::string& name, const std::string
 
 // All bytes of a file; of standard input for `-`. INVALID_ARGUMENT: it cannot be read; RESOURCE_EXHAUSTED: it is larger than a call can carry.
 absl::StatusOr<std::string> ReadData(const std::string& path);
+
+// Content of any kind: none, JSON, or bytes.
+using AnyContent = std::variant<std::monostate, google::protobuf::Value, std::string>;
+// What the command line gives; `name` is the argument's, for errors. As ReadData; INVALID_ARGUMENT: it is no JSON.
+absl::StatusOr<AnyContent> ReadContent(const ContentOptions& options, absl::string_view name);
 
 google::protobuf::Duration ToProto(absl::Duration duration);
 

@@ -43,14 +43,14 @@ std::string ExitCodeHelp() {
   return "  0    ok\n"
          "  1    any other error\n"
          "  2    the command line or a value in it is wrong (INVALID_ARGUMENT)\n"
-         "  3    no such thing (NODE_NOT_FOUND, METHOD_NOT_FOUND, ...)\n"
+         "  3    no such thing (NODE_NOT_FOUND, TASK_NOT_FOUND, ...)\n"
          "  4    no answer in time (RPC_TIMEOUT)\n"
          "  5    no node is reached, or Redis is away (BACKPLANE_UNAVAILABLE)\n"
          "  6    not allowed (UNAUTHENTICATED, PERMISSION_DENIED)\n"
          "  7    a limit is exceeded (LIMIT_EXCEEDED)\n"
-         "  8    the method's handler failed (HANDLER_FAILED)\n"
+         "  8    the method's or the task's handler failed (HANDLER_FAILED)\n"
          "  9    not in this state (FAILED_PRECONDITION, ABORTED, ALREADY_EXISTS)\n"
-         "  130  ended by Ctrl-C; rpc serve stops in good order and says 0\n"
+         "  130  ended by Ctrl-C; rpc serve and work stop in good order and say 0\n"
          "  141  the reader of the output is gone\n";
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -40,15 +41,10 @@ struct SubscribeOptions {
 absl::Status Publish(const PublishOptions& options, const Session& session) {
   v1::PublishRequest request;
   request.set_message_type(options.type);
-  if (!options.content.data_file.empty()) {
-    absl::StatusOr<std::string> data = ReadData(options.content.data_file);
-    if (!data.ok()) return data.status();
-    request.set_data(*std::move(data));
-  } else if (options.content.has_json) {
-    absl::StatusOr<google::protobuf::Value> value = client::ParseJson(options.content.json);
-    if (!value.ok()) return absl::InvalidArgumentError(absl::StrCat("JSON: ", value.status().message()));
-    *request.mutable_value() = *std::move(value);
-  }
+  absl::StatusOr<AnyContent> content = ReadContent(options.content, "JSON");
+  if (!content.ok()) return content.status();
+  if (auto* const data = std::get_if<std::string>(&*content)) request.set_data(std::move(*data));
+  if (auto* const value = std::get_if<google::protobuf::Value>(&*content)) *request.mutable_value() = std::move(*value);
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<v1::PublishResponse> response = (*client)->Publish(request);

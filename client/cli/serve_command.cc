@@ -1,69 +1,24 @@
 #include "client/cli/serve_command.h"
 
-#include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-
-#include <array>
-#include <atomic>
 #include <memory>
-#include <optional>
-#include <thread>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "actioncluster/json.h"
 #include "client/cli/attachment_watch.h"
+#include "client/cli/serving.h"
 #include "client/cli/text.h"
-#include "client/clock.h"
-#include "client/utf8.h"
 
 namespace actioncluster::cli {
 namespace {
 
-constexpr absl::Duration kGrace = absl::Seconds(10);
 constexpr int kMaxInFlight = 1024;  // Each call that runs has a thread, which waits for its command.
 
 struct ServeOptions {
   std::string name;
   std::string command;
   int max_in_flight = 16;
-};
-
-// Takes the signals that ask for an end out of the ordinary way, of this thread and those that it starts, and into a descriptor; puts them back at the
-// end. One that is ignored stays so: nohup means it.
-class StopSignals {
- public:
-  StopSignals() {
-    sigset_t ours;
-    sigemptyset(&ours);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
-      struct sigaction action = {};
-      sigaction(number, nullptr, &action);
-      if (action.sa_handler != SIG_IGN) sigaddset(&ours, number);
-    }
-    pthread_sigmask(SIG_BLOCK, &ours, &before_);
-    fd_ = FileDescriptor(signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
-  }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-  ~StopSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-  // Waits until a signal has come (true), `other` is set, `output` (if any) takes more or the limit is over.
-  bool Await(const Event& other, int output, absl::Duration limit) const {
-    std::array<pollfd, 3> watched = {pollfd{fd_.get(), POLLIN, 0}, pollfd{other.fd(), POLLIN, 0},
-                                     pollfd{output, POLLOUT, 0}};
-    const absl::Duration patience = std::clamp(limit, absl::ZeroDuration(), absl::Hours(1));
-    poll(watched.data(), watched.size(),
-         static_cast<int>(absl::ToInt64Milliseconds(patience + absl::Microseconds(999))));
-    signalfd_siginfo info;
-    return (watched[0].revents & POLLIN) != 0 && read(fd_.get(), &info, sizeof info) > 0;
-  }
-
- private:
-  sigset_t before_;
-  FileDescriptor fd_;
 };
 
 client::Handler HandlerOf(const std::string& line, const std::shared_ptr<Event>& stop_all) {
@@ -74,19 +29,6 @@ client::Handler HandlerOf(const std::string& line, const std::shared_ptr<Event>&
     absl::StatusOr<std::string> output = RunCommand(CommandFor(invocation.call(), line), *cancelled, *stop_all);
     Answer(std::move(output), std::move(invocation));
   };
-}
-
-// Until a signal comes (OK), or it will not get better.
-absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::Duration left, absl::Duration timeout) {
-  const absl::Time give_up = client::MonotonicNow() + left;
-  while (true) {
-    const absl::Duration limit = watch.attached() ? absl::InfiniteDuration() : give_up - client::MonotonicNow();
-    if (limit <= absl::ZeroDuration()) return watch.Failure(timeout);
-    if (signals.Await(watch.changed(), watch.output(), limit)) return absl::OkStatus();
-    watch.changed().Clear();
-    watch.Say();
-    if (watch.ended()) return watch.Failure(timeout);
-  }
 }
 
 absl::Status Serve(const ServeOptions& options, const Session& session) {
@@ -104,16 +46,7 @@ absl::Status Serve(const ServeOptions& options, const Session& session) {
                            .on_event = watch.listener()});
   const absl::Status end = AwaitEnd(watch, signals, (*client)->options().timeout, *timeout);
   if (!end.ok()) return end;
-
-  if (!session.console.json() && session.console.CanSay()) {
-    session.console.Say("actioncluster: stopping; once more ends what runs at once");
-  }
-  Event stopped;
-  std::jthread hurry([&] {
-    if (signals.Await(stopped, -1, absl::InfiniteDuration())) stop_all->Set();
-  });
-  host.Stop(kGrace);
-  stopped.Set();
+  StopInGoodOrder(session.console, signals, *stop_all, [&host](absl::Duration grace) { host.Stop(grace); });
   return absl::OkStatus();
 }
 
@@ -138,14 +71,13 @@ void Answer(absl::StatusOr<std::string> output, client::Invocation invocation) {
     std::move(invocation).Fail(output.status());
     return;
   }
-  if (output->empty()) {
-    std::move(invocation).ReturnNothing();
-  } else if (absl::StatusOr<google::protobuf::Value> json = client::ParseJson(*output); json.ok()) {
-    std::move(invocation).Return(*std::move(json));
-  } else if (client::IsUtf8(*output)) {
-    std::move(invocation).Return(client::ToValue(absl::StripSuffix(*output, "\n")));
+  AnyContent printed = ParsePrinted(*std::move(output));
+  if (auto* const json = std::get_if<google::protobuf::Value>(&printed)) {
+    std::move(invocation).Return(std::move(*json));
+  } else if (auto* const bytes = std::get_if<std::string>(&printed)) {
+    std::move(invocation).ReturnBytes(std::move(*bytes));
   } else {
-    std::move(invocation).ReturnBytes(*std::move(output));
+    std::move(invocation).ReturnNothing();
   }
 }
 

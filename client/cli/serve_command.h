@@ -13,7 +13,7 @@ namespace actioncluster::cli {
 // What a call is for the command that answers it: its arguments as JSON, or its bytes, and the variables ACTIONCLUSTER_CALL_….
 Command CommandFor(const v1::ServeResponse::Call& call, const std::string& line);
 
-// What the command has written, as an answer: nothing, JSON, else a string (without the line's end), else bytes.
+// What the command has printed, as an answer.
 void Answer(absl::StatusOr<std::string> output, client::Invocation invocation);
 
 // rpc serve.

@@ -65,7 +65,7 @@ class TaskContext {
   // INVALID_ARGUMENT: nothing, or what no node could read; CANCELLED.
   absl::Status Progress(const TaskContent& content);
   // Enqueues another task if, and only if, this one's completion is recorded. RESOURCE_EXHAUSTED: these are more than 100, or 4 MiB; INVALID_ARGUMENT: no
-  // node could read it. What a node refuses for another reason is what the node says of it.
+  // node could read it. What the node refuses fails the attempt.
   absl::Status EnqueueWithCompletion(v1::EnqueueRequest request);
 
  private:
