@@ -78,6 +78,25 @@ TEST_F(WorkerTableTest, TheMoreUrgentQueueComesFirstWheneverItMayHaveSomething) 
   EXPECT_EQ(Credit(turns, "b"), 0);
 }
 
+TEST_F(WorkerTableTest, RoomThatComesWhileTheMoreUrgentQueueIsAskedWaitsForWhatItSays) {
+  const Attached worker = Attach({"a", "b"}, 2);
+  const uint64_t group = Take().at("a").demands.at(0).group;
+  Answer("a");
+  Take();
+  Answer("b", {Task("1"), Task("2")});
+  Say(worker, worker.stream->tasks[0]);
+  table_.OnWake("a", {group});
+  EXPECT_EQ(Credit(Take(), "a"), 1);
+  Answer("b");
+  Say(worker, worker.stream->tasks[1]);
+  EXPECT_EQ(Credit(Take(), "b"), 0);
+  Answer("b");
+  Answer("a", {Task("3")});
+  EXPECT_EQ(Credit(Take(), "a"), 1);
+  Answer("a");
+  EXPECT_EQ(Credit(Take(), "b"), 1);
+}
+
 TEST_F(WorkerTableTest, RoomThatIsAskedForAtOneQueueIsNotAskedForAtAnother) {
   const Attached worker = Attach({"*"}, 3);
   table_.SetQueues({"a", "b"});
