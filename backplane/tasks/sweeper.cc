@@ -1,6 +1,8 @@
 #include "backplane/tasks/sweeper.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "backplane/domain/clock.h"
 #include "backplane/domain/content.h"
 #include "backplane/tasks/schedule.h"
+#include "backplane/tasks/task_id.h"
 #include "glog/logging.h"
 
 namespace actioncluster {
@@ -22,6 +25,10 @@ constexpr absl::Duration kPeriod = absl::Seconds(1);
 constexpr int kClaims = 100;
 // Slots of one schedule that one step enqueues.
 constexpr int kMaxSlots = 100;
+// What is due is so by Redis's clock, which this node does not know to the microsecond: so a sweep seldom comes too early, and in vain.
+constexpr absl::Duration kMargin = absl::Milliseconds(1);
+// Slots that are due still after a sweep are being enqueued; or cannot be just now, as Redis is full.
+constexpr absl::Duration kPatience = absl::Milliseconds(20);
 // An entry of the outbox may be delivered again for so long, and appears once.
 constexpr absl::Duration kRemember = absl::Hours(24);
 
@@ -64,12 +71,12 @@ auto Sweeper::WhileAlive(F f) {
 
 void Sweeper::SweepAt(const std::string& queue, absl::Time when) {
   if (!bus_.clock().known()) return;
-  const absl::Time due = bus_.clock().ToMonotonic(when);
+  const absl::Time due = bus_.clock().ToMonotonic(when) + kMargin;
   // Further away, whoever claims the queue then knows of it.
   if (due > MonotonicNow() + 2 * kPeriod) return;
   absl::Time& known = queues_[queue].due;
   known = std::min(known, due);
-  ArmDue();
+  ArmDue(known);
 }
 
 void Sweeper::SweepNow(const std::string& queue) {
@@ -81,14 +88,27 @@ void Sweeper::SweepNow(const std::string& queue) {
   state.sweeping = true;
   state.again = false;
   state.due = absl::InfiniteFuture();
-  store_.Sweep(queue, WhileAlive([this, queue](absl::StatusOr<TaskSweepResult> result) {
-                 const auto swept = queues_.find(queue);
-                 swept->second.sweeping = false;
-                 const bool again = swept->second.again || (result.ok() && result->more);
-                 if (result.ok()) Act(queue, *std::move(result));
-                 if (again) return SweepNow(queue);
-                 if (swept->second.due == absl::InfiniteFuture()) queues_.erase(swept);
-               }));
+  store_.Sweep(queue,
+               WhileAlive([this, queue](absl::StatusOr<TaskSweepResult> result) { Swept(queue, std::move(result)); }));
+}
+
+void Sweeper::Swept(const std::string& queue, absl::StatusOr<TaskSweepResult> result) {
+  bool again = queues_[queue].again;
+  absl::Time not_before = absl::InfinitePast();
+  if (result.ok()) {
+    again = again || result->more;
+    if (!result->due.empty()) not_before = MonotonicNow() + kPatience;
+    for (const TaskSweepResult::DueSchedule& due : result->due) {
+      // It stays due: to sweep at once would come to the same.
+      if (!Fire(queue, *result, due)) not_before = absl::InfiniteFuture();
+    }
+    Deliver(queue, std::move(result->outbox));
+  }
+  Queue& state = queues_[queue];
+  state.sweeping = false;
+  state.due = std::max(state.due, not_before);
+  if (again) return SweepNow(queue);
+  if (state.due == absl::InfiniteFuture()) queues_.erase(queue);
 }
 
 void Sweeper::ArmClaim() {
@@ -108,37 +128,38 @@ void Sweeper::Claim() {
 }
 
 void Sweeper::SweepDue() {
+  armed_ = absl::InfiniteFuture();
   const absl::Time now = MonotonicNow();
   std::vector<std::string> due;
+  absl::Time next = absl::InfiniteFuture();
   for (const auto& [queue, state] : queues_) {
-    if (state.due <= now) due.push_back(queue);
+    if (state.due <= now) {
+      due.push_back(queue);
+    } else {
+      next = std::min(next, state.due);
+    }
   }
   for (const std::string& queue : due) SweepNow(queue);
-  ArmDue();
+  ArmDue(next);
 }
 
-void Sweeper::ArmDue() {
-  absl::Time first = absl::InfiniteFuture();
-  for (const auto& [queue, state] : queues_) first = std::min(first, state.due);
-  due_timer_.Set(first);
+void Sweeper::ArmDue(absl::Time due) {
+  if (due >= armed_) return;
+  armed_ = due;
+  due_timer_.Set(due);
 }
 
-void Sweeper::Act(const std::string& queue, TaskSweepResult result) {
-  for (const TaskSweepResult::DueSchedule& due : result.due) Fire(queue, result, due);
-  for (TaskSweepResult::Outgoing& outgoing : result.outbox) Deliver(queue, std::move(outgoing));
-}
-
-void Sweeper::Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due) {
+bool Sweeper::Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due) {
   RecurringRecord record;
   if (!record.ParseFromString(due.schedule)) {
     LOG_EVERY_N(ERROR, 100) << "a schedule does not parse queue=" << queue << " id=" << due.id;
-    return;
+    return false;
   }
   const absl::StatusOr<std::unique_ptr<const Schedule>> schedule = Schedule::Parse(record);
   if (!schedule.ok()) {
     LOG_EVERY_N(ERROR, 100) << "a schedule is not understood queue=" << queue << " id=" << due.id << ": "
                             << schedule.status();
-    return;
+    return false;
   }
   const DueSlots slots =
       SlotsDue(**schedule, due.cursor, result.now, result.missed_until, record.run_once_for_missed(), kMaxSlots);
@@ -151,22 +172,37 @@ void Sweeper::Fire(const std::string& queue, const TaskSweepResult& result, cons
                 const auto full = [](const EnqueueOutcome& outcome) {
                   return outcome.kind == EnqueueOutcome::Kind::kFull;
                 };
-                LOG_IF(WARNING, std::any_of(fired->outcomes.begin(), fired->outcomes.end(), full))
-                    << "a slot has no room in its queue, and is left out queue=" << queue << " schedule=" << id;
+                if (std::any_of(fired->outcomes.begin(), fired->outcomes.end(), full)) {
+                  LOG_EVERY_N(WARNING, 100)
+                      << "a slot has no room in its queue, and is left out queue=" << queue << " schedule=" << id;
+                }
               });
+  return true;
 }
 
-// By a request of its own, which the other queue remembers: whoever delivers it again, and however often, it is there once.
-void Sweeper::Deliver(const std::string& queue, TaskSweepResult::Outgoing outgoing) {
-  std::vector<NewTask> tasks;
-  tasks.push_back(std::move(outgoing.follow_up.task));
-  store_.Enqueue(outgoing.follow_up.queue, std::move(tasks), absl::StrCat(queue, "/", outgoing.key), kRemember,
-                 WhileAlive([this, queue, key = std::move(outgoing.key)](
-                                const absl::StatusOr<std::vector<EnqueueOutcome>>& outcomes) {
-                   // What has no room there stays here until it has.
-                   if (!outcomes.ok() || outcomes->at(0).kind == EnqueueOutcome::Kind::kFull) return;
-                   store_.Delivered(queue, {key}, [](const absl::Status&) {});
-                 }));
+// Each by a request of its own, which the other queue remembers: whoever delivers it again, and however often, it is there once.
+void Sweeper::Deliver(const std::string& queue, std::vector<TaskSweepResult::Outgoing> outbox) {
+  // A sweep gives as much as one may carry: when that is away, there may be more.
+  struct Batch {
+    size_t left;
+    bool look_again;
+  };
+  const auto batch = std::make_shared<Batch>(Batch{.left = outbox.size(), .look_again = outbox.size() > 1});
+  for (TaskSweepResult::Outgoing& outgoing : outbox) {
+    std::vector<NewTask> tasks;
+    tasks.push_back(std::move(outgoing.follow_up.task));
+    const std::string request = TaskId{queue, outgoing.key}.ToString();
+    store_.Enqueue(outgoing.follow_up.queue, std::move(tasks), request, kRemember,
+                   WhileAlive([this, queue, batch, key = std::move(outgoing.key)](
+                                  const absl::StatusOr<std::vector<EnqueueOutcome>>& outcomes) {
+                     if (outcomes.ok() && !outcomes->empty() && outcomes->front().kind != EnqueueOutcome::Kind::kFull) {
+                       store_.Delivered(queue, {key}, [](const absl::Status&) {});
+                     } else {
+                       batch->look_again = false;  // What has no room there stays here until it has.
+                     }
+                     if (--batch->left == 0 && batch->look_again) SweepNow(queue);
+                   }));
+  }
 }
 
 }  // namespace actioncluster

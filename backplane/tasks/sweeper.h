@@ -4,8 +4,10 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "backplane/bus/bus.h"
 #include "backplane/membership/membership.h"
@@ -41,15 +43,17 @@ class Sweeper {
   void ArmClaim();
   void Claim();
   void SweepDue();
-  void ArmDue();
-  void Act(const std::string& queue, TaskSweepResult result);
-  void Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due);
-  void Deliver(const std::string& queue, TaskSweepResult::Outgoing outgoing);
+  void ArmDue(absl::Time due);
+  void Swept(const std::string& queue, absl::StatusOr<TaskSweepResult> result);
+  // False: this node does not understand the schedule.
+  bool Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due);
+  void Deliver(const std::string& queue, std::vector<TaskSweepResult::Outgoing> outbox);
 
   const Bus& bus_;
   const Membership& membership_;
   TaskStore& store_;
   absl::flat_hash_map<std::string, Queue> queues_;  // That are being swept, or will be at a known time.
+  absl::Time armed_ = absl::InfiniteFuture();       // The due timer.
   std::mt19937 random_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   Timer claim_timer_;
