@@ -16,8 +16,10 @@ import unittest
 from cli_support import (LIMIT_S, OK, PROGRAM, TIMEOUT, UNAUTHORIZED, UNAVAILABLE, USAGE, CliTest, Cluster, Running, environment,
                          free_port, run)
 
+TASK_SUBCOMMANDS = ["enqueue", "await", "get", "watch", "list", "cancel", "delete", "failed", "retry", "remove", "stats", "queues", "workers",
+                    "pause", "resume", "delete-queue", "limits", "schedule", "schedules", "unschedule"]
 SUBCOMMANDS = ["rpc call", "rpc call-all", "rpc notify", "rpc methods", "rpc serve", "nodes", "watch", "drain", "publish", "subscribe",
-               "completion bash", "completion zsh", "completion fish"]
+               "work", *(f"tasks {name}" for name in TASK_SUBCOMMANDS), "completion bash", "completion zsh", "completion fish"]
 
 
 def help_of(subcommand):
@@ -72,7 +74,8 @@ class AddressTest(unittest.TestCase):
             self.assertIn(text, result.stderr)
         self.assertEqual(len(result.stderr.splitlines()), 1)
         for subcommand in (["watch"], ["publish", "x"], ["subscribe", "x"], ["rpc", "serve", "x", "--exec", "cat"], ["drain"],
-                           ["rpc", "call", "x"], ["rpc", "call-all", "x"], ["rpc", "notify", "x"], ["rpc", "methods"]):
+                           ["rpc", "call", "x"], ["rpc", "call-all", "x"], ["rpc", "notify", "x"], ["rpc", "methods"],
+                           ["work", "--exec", "cat"], ["tasks", "enqueue", "x"], ["tasks", "stats"], ["tasks", "watch", "q/1"]):
             self.assertEqual(run(*subcommand, f"--data-dir={cluster.data_dir}").returncode, UNAVAILABLE, subcommand)
         cluster.start(1)
         self.assertEqual(run("nodes", f"--data-dir={cluster.data_dir}").returncode, OK)
@@ -80,7 +83,7 @@ class AddressTest(unittest.TestCase):
     def test_start_takes_no_offence_at_the_variables_of_clients(self):
         port = free_port(2)
         with tempfile.TemporaryDirectory() as folder:
-            env = environment(ACTIONCLUSTER_ADDRESS="127.0.0.1:1", ACTIONCLUSTER_CALL_METHOD="x")
+            env = environment(ACTIONCLUSTER_ADDRESS="127.0.0.1:1", ACTIONCLUSTER_CALL_METHOD="x", ACTIONCLUSTER_TASK_ID="x")
             start = subprocess.Popen([PROGRAM, "start", "--port", str(port), "--data-dir", f"{folder}/data"], env=env,
                                      stdout=subprocess.PIPE, text=True)
             self.assertTrue(any("ready on" in line for line in start.stdout))
@@ -91,7 +94,8 @@ class AddressTest(unittest.TestCase):
     def test_one_that_takes_connections_and_says_nothing_is_a_timeout(self):
         with socket.create_server(("127.0.0.1", 0)) as mute:
             address = f"127.0.0.1:{mute.getsockname()[1]}"
-            for subcommand in (["nodes"], ["rpc", "call", "x"], ["subscribe", "x"], ["rpc", "serve", "x", "--exec", "cat"]):
+            for subcommand in (["nodes"], ["rpc", "call", "x"], ["subscribe", "x"], ["rpc", "serve", "x", "--exec", "cat"],
+                               ["work", "--exec", "cat"], ["tasks", "stats"]):
                 result = run(*subcommand, "--address", address, "--timeout", "200ms")
                 self.assertIn(result.returncode, (TIMEOUT, UNAVAILABLE), result)
                 self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
@@ -119,7 +123,8 @@ class TokenTest(unittest.TestCase):
                 result = run(*base, *args)
                 self.assertEqual(result.returncode, code, result)
                 self.assertIn(text, result.stderr)
-            for subcommand in (["subscribe", "x"], ["rpc", "serve", "x", "--exec", "cat"], ["watch"]):
+            for subcommand in (["subscribe", "x"], ["rpc", "serve", "x", "--exec", "cat"], ["watch"], ["work", "--exec", "cat"],
+                               ["tasks", "enqueue", "x"]):
                 result = run(*subcommand, f"--data-dir={cluster.data_dir}")
                 self.assertEqual(result.returncode, UNAUTHORIZED, result)
                 self.assertIn("UNAUTHENTICATED", result.stderr)
@@ -158,7 +163,7 @@ class UsageTest(unittest.TestCase):
             self.assertRegex(text, rf"(?m)^  {subcommand} ")
         for code in (*range(10), 130, 141):
             self.assertRegex(text, rf"(?m)^  {code} +\w")
-        for heading in ("Nodes:", "Calls:", "Messages:", "This program:"):
+        for heading in ("Nodes:", "Calls:", "Messages:", "Tasks:", "This program:"):
             self.assertIn(f"\n{heading}\n", text)
         self.assertEqual(run("-h").stdout, text)
         self.assertRegex(run("--version").stdout, r"^actioncluster \d+\.\d+\.\d+\n$")
@@ -172,7 +177,9 @@ class ExampleTest(CliTest):
 
     def test_the_examples_that_end_do_what_they_say(self):
         self.assertIn("actioncluster-worker-1", self.cli(*example_of("rpc call")[1:]).stdout)
-        for subcommand in ("rpc call-all", "rpc notify", "rpc methods", "nodes", "publish"):
+        for subcommand in ("rpc call-all", "rpc notify", "rpc methods", "nodes", "publish", "tasks enqueue", "tasks list", "tasks failed",
+                           "tasks limits", "tasks queues", "tasks stats", "tasks workers", "tasks retry", "tasks remove", "tasks pause",
+                           "tasks resume", "tasks schedule", "tasks schedules", "tasks unschedule"):
             self.assertTrue(self.cli(*example_of(subcommand)[1:]).stdout, subcommand)
 
     def test_the_examples_that_go_on_do_what_they_say(self):
