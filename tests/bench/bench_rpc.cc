@@ -4,106 +4,28 @@
 //
 // It starts an echo server, a redis-server of its own, four nodes and the applications, each a process, and measures one thing after the other in a closed
 // loop. The machine swings, so compare ratios, of a run on a quiet machine. Takes about a minute. CPU is µs for each operation, by process.
-#include <grpcpp/create_channel.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "glog/logging.h"
 #include "tests/bench/application.h"
-#include "tests/bench/closed_loop.h"
-#include "tests/bench/cpu_time.h"
 #include "tests/bench/echo.h"
 #include "tests/bench/node_calls.h"
 #include "tests/bench/publishing.h"
 #include "tests/bench/pubsub.h"
+#include "tests/bench/table.h"
 #include "tests/cluster/cluster.h"
-#include "tests/cluster/ports.h"
 #include "tests/cluster/program.h"
 
 namespace actioncluster::bench {
 namespace {
-
-constexpr absl::Duration kWarmUp = absl::Milliseconds(500);
-
-struct Options {
-  double seconds = 3;
-  std::vector<int> in_flight = {1, 64};
-};
-
-// A process whose CPU time is shown.
-struct Process {
-  std::string name;
-  pid_t pid;
-};
-
-// Measures, and prints a line for each measurement.
-class Table {
- public:
-  explicit Table(Options options) : options_(std::move(options)) {
-    std::printf("%-36s %9s %9s %7s %8s %8s  %s\n", "what", "in flight", "a second", "x echo", "p50 us", "p99 us",
-                "CPU us");
-  }
-
-  void Measure(const std::string& what, const std::vector<Process>& processes, const Operation& operation) {
-    for (const int in_flight : options_.in_flight) Measure(what, in_flight, processes, operation);
-  }
-  bool failed() const { return failed_; }
-
- private:
-  void Measure(const std::string& what, int in_flight, const std::vector<Process>& processes,
-               const Operation& operation) {
-    RunClosedLoop(in_flight, kWarmUp, operation);
-    std::vector<absl::Duration> before;
-    for (const Process& process : processes) before.push_back(CpuTimeOf(process.pid));
-    const Measurement measured = RunClosedLoop(in_flight, absl::Seconds(options_.seconds), operation);
-    // The first measurement is the echo.
-    const double echo = echo_.emplace(in_flight, measured.PerSecond()).first->second;
-    std::printf("%-36s %9d %9.0f %7.2f %8.0f %8.0f ", what.c_str(), in_flight, measured.PerSecond(),
-                measured.PerSecond() / echo, absl::ToDoubleMicroseconds(measured.p50),
-                absl::ToDoubleMicroseconds(measured.p99));
-    for (size_t i = 0; i < processes.size(); ++i) {
-      const absl::Duration used = CpuTimeOf(processes[i].pid) - before[i];
-      std::printf(" %s %.1f", processes[i].name.c_str(),
-                  absl::ToDoubleMicroseconds(used) / static_cast<double>(measured.operations));
-    }
-    if (measured.failures > 0) std::printf("  FAILED: %llu", static_cast<unsigned long long>(measured.failures));
-    std::printf("\n");
-    std::fflush(stdout);
-    failed_ = failed_ || measured.failures > 0;
-  }
-
-  const Options options_;
-  std::map<int, double> echo_;  // By in flight.
-  bool failed_ = false;
-};
-
-// This program again, in another role, when it is ready.
-std::unique_ptr<cluster::Program> StartRole(const std::vector<std::string>& role) {
-  std::vector<std::string> args = {"/proc/self/exe"};
-  args.insert(args.end(), role.begin(), role.end());
-  auto program = std::make_unique<cluster::Program>(args);
-  CHECK(program->AwaitOut("ready")) << role[0] << " does not start: " << program->Err();
-  return program;
-}
-
-void MeasureEcho(Table& table) {
-  const cluster::Ports port(1);
-  const std::string address = absl::StrCat("127.0.0.1:", port.first());
-  const auto server = StartRole({"echo", address});
-  const auto stub = v1::RpcService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
-  table.Measure("gRPC unary echo", {{"caller", getpid()}, {"server", server->pid()}}, UnaryCall(*stub, "echo"));
-}
 
 void MeasurePubSub(Table& table) {
   fakes::RedisServer redis;
@@ -148,30 +70,11 @@ void MeasureNodes(Table& table) {
   table.Measure("Publish, heard by 100 there", publishing, shared.operation());
 }
 
-bool Parse(const std::vector<std::string>& args, Options* options) {
-  if (args.size() % 2 != 0) return false;
-  for (size_t i = 0; i < args.size(); i += 2) {
-    if (args[i] == "--seconds") {
-      if (!absl::SimpleAtod(args[i + 1], &options->seconds) || !(options->seconds > 0)) return false;
-    } else if (args[i] == "--in-flight") {
-      options->in_flight.clear();
-      for (const absl::string_view number : absl::StrSplit(args[i + 1], ',')) {
-        int value = 0;
-        if (!absl::SimpleAtoi(number, &value) || value < 1) return false;
-        options->in_flight.push_back(value);
-      }
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
-
 int Main(const std::vector<std::string>& args) {
   if (args.size() == 2 && args[0] == "echo") return ServeEcho(args[1]);
   if (args.size() == 2 && args[0] == "pubsub") return ServePubSub(args[1]);
   if (args.size() >= 2 && args[0] == "application") return ServeApplication(args[1], {args.begin() + 2, args.end()});
-  Options options;
+  TableOptions options;
   if (!Parse(args, &options)) {
     std::fputs("Usage: bench_rpc [--seconds S] [--in-flight N,N,...]\n", stderr);
     return 2;
