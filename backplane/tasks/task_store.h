@@ -57,7 +57,7 @@ struct TaskTurn {
   std::string node_id;  // For people: who has the task.
   std::string session;  // Names this sequence of turns: random, one for each process.
   uint64_t
-      number;  // Grows by one with each turn of the session at this queue. A turn that is repeated, as its reply was lost, has the same effect once.
+      number;  // Grows with each turn of the session. A turn that is repeated, as its reply was lost, has the same effect once.
   std::vector<TaskOutcome> outcomes;
   std::vector<Renewal> renewals;
   std::vector<Demand> demands;

@@ -217,7 +217,8 @@ absl::Status WorkStream::HandleStart(const v1::WorkRequest::Start& frame) {
 
 void WorkStream::HandleOutcomes(const v1::WorkRequest::Outcomes& frame) {
   std::vector<WorkerOutcome> outcomes;
-  outcomes.reserve(static_cast<size_t>(frame.progress_size() + frame.completed_size() + frame.failed_size()));
+  outcomes.reserve(static_cast<size_t>(frame.progress_size()) + static_cast<size_t>(frame.completed_size()) +
+                   static_cast<size_t>(frame.failed_size()));
   const auto add = [&](const auto& said) {
     const absl::StatusOr<TaskId> id = TaskId::Parse(said.task_id());
     if (!id.ok()) {

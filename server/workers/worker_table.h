@@ -34,7 +34,6 @@ namespace actioncluster {
 class WorkerTable {
  public:
   using WorkerId = uint64_t;
-
   // How many tasks one turn asks for at most.
   static constexpr int kMostCredit = 256;
   // A group whose wait is as old as this says so again: Redis forgets it after a minute.
@@ -48,7 +47,6 @@ class WorkerTable {
 
   // Whose name and boot go into turns from now on, and whether this node may take tasks.
   void SetNode(NodeRef self, bool serving);
-
   // `worker_id` names it in listings.
   WorkerId Attach(WorkerSpec spec, std::string worker_id, std::shared_ptr<Worker> stream, absl::Time now);
   // The worker lives.
@@ -187,7 +185,6 @@ class WorkerTable {
   void Withdraw(WorkerId id, State& worker);
   void CloseIfDone(WorkerId id);
   void Evict(WorkerId id, const absl::Status& why);
-
   // Leases.
   void SettleOne(WorkerId id, State& worker, WorkerOutcome outcome);
   void Revoke(WorkerId id, State& worker, const LeaseRef& ref, RevokeReason reason);
@@ -195,7 +192,6 @@ class WorkerTable {
   void GiveBack(const LeaseRef& lease, TaskOutcome::Kind kind, const std::string& worker);
   void Renew(WorkerId id, State& worker, absl::Time not_since);
   std::string NameOf(const State& worker) const;
-
   // Interests.
   static bool IsTaken(const Queue& queue, const Interest& interest);
   Interest& Want(const std::string& name, const std::shared_ptr<Group>& group);
@@ -205,17 +201,16 @@ class WorkerTable {
   void EraseInterest(const std::string& name, Queue& queue, uint64_t group);
   void PutOff(const std::string& name, Queue& queue, absl::Time until);
   void ForgetIfIdle(const std::string& name);
-
   // Turns.
   void OfferRoom(WorkerId id, State& worker, absl::Time now, OffersByQueue& offers);
   void OfferToListed(WorkerId id, State& worker, absl::Time now, OffersByQueue& offers);
   void OfferToAll(WorkerId id, State& worker, absl::Time now, OffersByQueue& offers);
   void OfferToOld(WorkerId id, State& worker, const std::string& name, OffersByQueue& offers);
   void OfferAt(WorkerId id, State& worker, const std::string& queue, int places, OffersByQueue& offers);
-  void MakeTurn(const std::string& name, Queue& queue, Offers offers, absl::Time now);
+  void MakeTurn(const std::string& name, Queue& queue, const Offers& offers, absl::Time now);
   void AddOutcomes(const std::string& name, Queue& queue, Flight& flight);
   void AddRenewals(const std::string& name, Queue& queue, Flight& flight);
-  void AddDemands(const std::string& name, Queue& queue, Offers offers, absl::Time now, Flight& flight);
+  void AddDemands(const std::string& name, Queue& queue, const Offers& offers, absl::Time now, Flight& flight);
   void Renewed(const std::string& name, const Flight& flight, const std::vector<TaskTurn::Renewal>& lost);
   void Asked(const std::string& name, Queue& queue, const Flight& flight, const TaskTurnResult& result);
   void Distribute(const std::string& name, Flight& flight, std::vector<std::vector<LeasedTask>> leased, absl::Time now);
@@ -230,7 +225,6 @@ class WorkerTable {
   bool serving_ = false;
   bool draining_ = false;
   std::vector<std::string> alternatives_;
-
   std::map<WorkerId, State> workers_;
   std::map<std::vector<std::string>, std::shared_ptr<Group>> groups_;  // By names.
   std::map<std::string, Queue> queues_;

@@ -46,7 +46,7 @@ std::vector<WorkerTable::OutgoingTurn> WorkerTable::TakeTurns(absl::Time now) {
     Queue& queue = queues_.at(name);
     if (!queue.flight.has_value()) {
       due_.erase(name);
-      MakeTurn(name, queue, std::move(offers[name]), now);
+      MakeTurn(name, queue, offers[name], now);
     } else if (queue.flight->lost && queue.again_at == absl::InfiniteFuture()) {
       queue.flight->lost = false;
     } else {
@@ -142,11 +142,11 @@ void WorkerTable::OfferAt(WorkerId id, State& worker, const std::string& name, i
 }
 
 // None, if there is nothing to be said.
-void WorkerTable::MakeTurn(const std::string& name, Queue& queue, Offers offers, absl::Time now) {
+void WorkerTable::MakeTurn(const std::string& name, Queue& queue, const Offers& offers, absl::Time now) {
   Flight flight{.turn = {}, .made_at = now, .settles = {}, .renews = {}, .shares = {}, .revoked = {}};
   AddOutcomes(name, queue, flight);
   AddRenewals(name, queue, flight);
-  AddDemands(name, queue, std::move(offers), now, flight);
+  AddDemands(name, queue, offers, now, flight);
   if (!queue.outcomes.empty() || !queue.renewals.empty()) due_.insert(name);
   TaskTurn& turn = flight.turn;
   if (turn.outcomes.empty() && turn.renewals.empty() && turn.demands.empty()) return;
@@ -185,9 +185,10 @@ void WorkerTable::AddRenewals(const std::string& name, Queue& queue, Flight& fli
   }
 }
 
-void WorkerTable::AddDemands(const std::string& name, Queue& queue, Offers offers, absl::Time now, Flight& flight) {
+void WorkerTable::AddDemands(const std::string& name, Queue& queue, const Offers& offers, absl::Time now,
+                             Flight& flight) {
   size_t bytes = 0;
-  for (auto& [group, shares] : offers.by_group) {
+  for (const auto& [group, shares] : offers.by_group) {
     Interest& interest = queue.interests.at(group);
     bytes += BytesOf(interest.group->names);
     if (bytes > kMostBytes && !flight.shares.empty()) {
@@ -198,7 +199,7 @@ void WorkerTable::AddDemands(const std::string& name, Queue& queue, Offers offer
     int credit = 0;
     for (const Share& share : shares) credit += share.places;
     flight.turn.demands.push_back({.group = group, .credit = credit, .names = interest.group->names});
-    flight.shares.push_back(std::move(shares));
+    flight.shares.push_back(shares);
     SetReady(name, group, interest, false);
     asked_.erase({group, interest.asked_at, name});
     asked_.insert({group, now, name});
