@@ -18,7 +18,8 @@
 local MOST = 200
 local MOST_BYTES = 2 * 1024 * 1024
 
-local grace = touch(tonumber(ARGV[1]))
+local lease = tonumber(ARGV[1])
+local grace = touch(lease)
 local more = 0
 
 -- Members that are due, and how many there were.
@@ -96,6 +97,9 @@ wake_for_any(MOST)
 soonest(first_of(scheduled))
 soonest(first_of(cursors))
 local lapse = first_of(active)
-if lapse then soonest(math.max(lapse, grace)) end
+if lapse then
+  soonest(math.max(lapse, grace))
+  soonest(now_us + lease / 3)  -- While leases run somebody is here more often than they end: or it would look like an outage.
+end
 local missed = state.missed_until_us
 return answer({int(now_us), missed and int(missed) or '', more, schedules, outgoing})

@@ -230,6 +230,7 @@ local function lease_all()
     allowed = allowed - #leased
     held_back = held_back or (#leased < room and allowed <= 0)
     groups[i] = leased
+    if #leased > 0 then soonest(now_us + lease / 3) end  -- As in tasks_sweep.
     wait_or_not(group, takes, #leased < room)
   end
   local retry_at = ''

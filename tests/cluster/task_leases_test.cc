@@ -77,11 +77,18 @@ INSTANTIATE_TEST_SUITE_P(Languages, StoppedWorkerTest, testing::Values(Language:
 
 TEST(TaskLeasesTest, TheTasksOfAWorkerThatIsSilentThoughItsSocketIsOpenRunElsewhere) {
   Cluster cluster(2, kShortLease);
-  const TaskWorker silent(cluster.node(1), {.queues = {kQueue}, .heartbeat = false}, Holding);
+  TaskWorker silent(cluster.node(1), {.queues = {kQueue}, .heartbeat = false}, Holding);
   const std::string task = Enqueue(cluster.node(1), NewTask("work", kQueue));
   EXPECT_EQ(silent.tasks().Next().id(), task);
   const TaskWorker other(cluster.node(2), {.queues = {kQueue}}, Completing);
   EXPECT_EQ(other.tasks().Next().lost_leases(), 1U);
+  v1::WorkRequest sign_of_life;
+  sign_of_life.mutable_heartbeat();
+  silent.Send(sign_of_life);
+  EXPECT_EQ(silent.revoked().size(), 0U);
+  v1::WorkRequest heartbeat;
+  heartbeat.mutable_heartbeat();
+  silent.Send(heartbeat);  // Too late.
   EXPECT_EQ(silent.revoked().Next().reason(), "lease_lost");
 }
 
