@@ -126,16 +126,15 @@ TEST_F(WorkerTest, RunsATaskAndSendsItsOutcome) {
 }
 
 TEST_F(WorkerTest, AnExceptionAndATaskThatNobodyAskedForFail) {
-  const auto client_of = [this](const FakeNode& node) { return ClientOf({&node}); };
   {
     const FakeNode node(OneTask());
-    const auto client = client_of(node);
+    const auto client = ClientOf({&node});
     Worker worker(*client,
                   {{"work", [](TaskContext&) -> absl::StatusOr<TaskContent> { throw std::runtime_error("thrown"); }}});
     EXPECT_EQ(heard_.Next().outcomes().failed(0).error().message(), "thrown");
   }
   const FakeNode node(OneTask("other"));
-  const auto client = client_of(node);
+  const auto client = ClientOf({&node});
   Worker worker(*client, {{"work", [](TaskContext&) { return TaskContent(); }}});
   const v1::WorkRequest::Failed failed = heard_.Next().outcomes().failed(0);
   EXPECT_EQ(failed.error().code(), static_cast<int>(absl::StatusCode::kUnimplemented));
@@ -201,7 +200,7 @@ TEST_F(WorkerTest, ARevokedTaskIsCancelledAndItsOutcomeIsStillSent) {
     stream.Read(&frame);
     stream.Write(Started());
     stream.Write(TaskFrame("q/1", 7));
-    running.WaitForNotification();
+    running.WaitForNotificationWithTimeout(kPatience);
     stream.Write(RevokedFrame("q/1", 6, "lease_lost"));  // Another lease of it.
     stream.Write(RevokedFrame("q/2", 7, "lease_lost"));  // Another task.
     stream.Write(RevokedFrame("q/1", 7, "timeout"));
@@ -213,7 +212,7 @@ TEST_F(WorkerTest, ARevokedTaskIsCancelledAndItsOutcomeIsStillSent) {
     const auto cancelled = std::make_shared<absl::Notification>();
     context.OnCancel([cancelled] { cancelled->Notify(); });
     running.Notify();
-    cancelled->WaitForNotification();
+    cancelled->WaitForNotificationWithTimeout(kPatience);
     return absl::CancelledError(context.CancelReason());
   });
   const v1::WorkRequest::Failed failed = heard_.Next().outcomes().failed(0);
@@ -282,7 +281,7 @@ TEST_F(WorkerTest, StopLetsFinishWhatRunsAndWaitsUntilItIsRecorded) {
         return TaskContent();
       },
       Telling());
-  running.WaitForNotification();
+  running.WaitForNotificationWithTimeout(kPatience);
   worker.Stop(kPatience);
   EXPECT_THAT(order, ElementsAre("stop", "outcome", "recorded"));
   EXPECT_TRUE(Await(Kind::kEnded).status.ok());
@@ -298,11 +297,11 @@ TEST_F(WorkerTest, PastTheGraceTheRestIsCancelled) {
     const auto cancelled = std::make_shared<absl::Notification>();
     context.OnCancel([cancelled] { cancelled->Notify(); });
     running.Notify();
-    cancelled->WaitForNotification();
+    cancelled->WaitForNotificationWithTimeout(kPatience);
     reason = context.CancelReason();
     return TaskContent();
   });
-  running.WaitForNotification();
+  running.WaitForNotificationWithTimeout(kPatience);
   worker.Stop(absl::ZeroDuration());
   EXPECT_EQ(reason, "stream_lost");
 }
@@ -314,7 +313,7 @@ TEST_F(WorkerTest, WhenTheStreamIsLostWhatRunsIsCancelledAndAnotherNodeIsFound) 
     stream.Read(&frame);
     stream.Write(Started());
     stream.Write(TaskFrame("q/1", 7));
-    running.WaitForNotification();
+    running.WaitForNotificationWithTimeout(kPatience);
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
   }});
   const FakeNode other({.work = [&](FakeNode::WorkStream& stream) {
@@ -332,7 +331,7 @@ TEST_F(WorkerTest, WhenTheStreamIsLostWhatRunsIsCancelledAndAnotherNodeIsFound) 
                   const auto cancelled = std::make_shared<absl::Notification>();
                   context.OnCancel([cancelled] { cancelled->Notify(); });
                   running.Notify();
-                  cancelled->WaitForNotification();
+                  cancelled->WaitForNotificationWithTimeout(kPatience);
                   EXPECT_EQ(context.CancelReason(), "stream_lost");
                   return TaskContent();
                 },
@@ -363,7 +362,7 @@ TEST_F(WorkerTest, FromADrainingNodeItGoesToTheNextAndFinishesWhatRuns) {
     stream.Read(&frame);
     stream.Write(Started());
     stream.Write(TaskFrame("q/1", 7));
-    running.WaitForNotification();
+    running.WaitForNotificationWithTimeout(kPatience);
     stream.Write(WorkDraining({next.address()}));
     // It stops when it is attached elsewhere; what runs comes to its end all the same.
     EXPECT_TRUE(ReadUntil(stream, &frame, &IsStop));
@@ -379,7 +378,7 @@ TEST_F(WorkerTest, FromADrainingNodeItGoesToTheNextAndFinishesWhatRuns) {
       *client,
       [&](TaskContext& context) {
         running.Notify();
-        finish.WaitForNotification();
+        finish.WaitForNotificationWithTimeout(kPatience);
         EXPECT_FALSE(context.IsCancelled());
         return TaskContent();
       },
@@ -407,7 +406,7 @@ TEST_F(WorkerTest, ANodeThatSendsMoreThanItMayIsLeft) {
                 [](TaskContext& context) {
                   const auto cancelled = std::make_shared<absl::Notification>();
                   context.OnCancel([cancelled] { cancelled->Notify(); });
-                  cancelled->WaitForNotification();
+                  cancelled->WaitForNotificationWithTimeout(kPatience);
                   return TaskContent();
                 },
                 {.concurrency = 1, .on_event = events_.Callback()});

@@ -165,7 +165,7 @@ TEST_F(TaskRunTest, ACancelledTaskKnowsItAndStillHasAnOutcome) {
   int told = 0;
   Do([&](TaskContext& context) {
     EXPECT_FALSE(context.IsCancelled());
-    context.OnCancel([&told] { ADD_FAILURE() << "another took its place"; });
+    context.OnCancel([] { ADD_FAILURE() << "another took its place"; });
     context.OnCancel([&told] { ++told; });
     run_.Cancel("timeout");
     run_.Cancel("lease_lost");
