@@ -84,7 +84,7 @@ TEST(NewTaskOfTest, EachFieldIsTaken) {
   EXPECT_EQ(task.max_backoff, absl::Hours(7 * 24));
   EXPECT_EQ(task.timeout, absl::Milliseconds(1));
   EXPECT_EQ(task.retain, absl::Hours(30 * 24));
-  const NewTask bytes = TaskOf(R"({"name": "n", "data": "AAE=", "runAt": "2100-01-01T00:00:00Z"})");
+  const NewTask bytes = TaskOf(R"({"name": "n", "data": "AAE="})");
   EXPECT_EQ(bytes.input, (Content{.kind = Content::Kind::kBytes, .body = std::string("\0\1", 2)}));
 }
 
