@@ -51,17 +51,12 @@ class CronSchedule final : public Schedule {
   // Each time of a day once: if the clock skips it, when the clock has skipped; if it comes twice, the first time.
   absl::Time ByTimeOfDay(absl::Time instant) const {
     absl::CivilSecond reading = zone_.At(instant).cs;
-    if (const absl::TimeZone::TimeInfo there = zone_.At(reading);
-        there.kind == absl::TimeZone::TimeInfo::REPEATED && instant >= there.trans) {
-      // All that the clock shows again was there before.
-      reading = zone_.At(there.trans - absl::Seconds(1)).cs;
-    }
     absl::Time slot;
     do {
       reading = cron_.After(reading);
       const absl::TimeZone::TimeInfo there = zone_.At(reading);
       slot = there.kind == absl::TimeZone::TimeInfo::SKIPPED ? there.trans : there.pre;
-    } while (slot <= instant);
+    } while (slot <= instant);  // What the clock shows the second time was there before.
     return slot;
   }
 

@@ -282,6 +282,7 @@ TEST_F(SweeperTest, AFollowUpReachesAnotherQueueOnceHoweverOftenItIsDelivered) {
   // They are done with, and gone, when the entries come again: nobody had removed them.
   client_.Ask<TaskStore::Changed>([&](TaskStore& store, auto changed) {
     std::vector<std::string> ids;
+    ids.reserve(kFollowUps);
     for (int i = 0; i < kFollowUps; ++i) ids.push_back(absl::StrCat("follow", i));
     store.Apply(kOther, TaskStore::Change::kDelete, ids, std::move(changed));
   });

@@ -79,6 +79,7 @@ class Model {
 
   std::string text() const {
     std::vector<std::string> texts;
+    texts.reserve(fields_.size());
     for (const Field& field : fields_) texts.push_back(field.text);
     return absl::StrJoin(texts, " ");
   }
@@ -93,6 +94,8 @@ class Model {
            (either ? day || weekday : day && weekday);
   }
 
+  static constexpr absl::civil_diff_t kDay = 1440;
+
   // All slots from one instant to another.
   std::set<absl::Time> Slots(absl::TimeZone zone, absl::Time from, absl::Time to) const {
     std::set<absl::Time> slots;
@@ -103,8 +106,8 @@ class Model {
       }
       return slots;
     }
-    const absl::CivilMinute end = absl::CivilMinute(zone.At(to).cs) + 24 * 60;
-    for (absl::CivilMinute reading = absl::CivilMinute(zone.At(from).cs) - 24 * 60; reading < end; ++reading) {
+    const absl::CivilMinute end = absl::CivilMinute(zone.At(to).cs) + kDay;
+    for (absl::CivilMinute reading = absl::CivilMinute(zone.At(from).cs) - kDay; reading < end; ++reading) {
       if (!Fits(reading)) continue;
       const absl::TimeZone::TimeInfo when = zone.At(absl::CivilSecond(reading));
       const absl::Time slot = when.kind == absl::TimeZone::TimeInfo::SKIPPED ? when.trans : when.pre;
