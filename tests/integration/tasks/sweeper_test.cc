@@ -311,8 +311,8 @@ TEST_F(SweeperTest, AFollowUpWaitsUntilItsQueueHasRoom) {
   done.follow_ups = {{kOther, TaskNamed("a")}, {kOther, TaskNamed("b")}};
   ASSERT_TRUE(client_.Settle(done).recorded);
   Node node(redis_);
-  Await([&] { return Ready(kOther).size() == 1; });
-  EXPECT_EQ(Number({"HLEN", Key(13)}), 1);
+  Await([&] { return Number({"HLEN", Key(13)}) == 1; });
+  EXPECT_EQ(Ready(kOther).size(), 1U);
   limit(10);
   Await([&] { return Ready(kOther).size() == 2; });
   Await([&] { return Number({"EXISTS", Key(13)}) == 0; });
