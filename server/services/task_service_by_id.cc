@@ -41,7 +41,7 @@ class AwaitFlow : public std::enable_shared_from_this<AwaitFlow> {
   void EndWith(const TaskView& task) {
     UnaryCall* call = std::exchange(call_, nullptr);
     if (call == nullptr) return;
-    offload_.Run(SizeOf(task), [call, response = response_, task]() mutable {
+    offload_.Run(SizeOf(task), [call, response = response_, task = TaskView(task)]() mutable {
       SetEnd(std::move(task), response);
       call->Finish(absl::OkStatus());
     });

@@ -76,10 +76,11 @@ class EnqueueManyFlow : public std::enable_shared_from_this<EnqueueManyFlow> {
     waiting_ = batches_.size();
     if (waiting_ == 0) call_->Finish(absl::OkStatus());
     for (const auto& [queue, batch] : batches_) {
-      store.Enqueue(queue, batch.tasks, request_id_, kRemember,
-                    [self = shared_from_this(), name = queue](absl::StatusOr<std::vector<EnqueueOutcome>> outcomes) {
-                      self->Enqueued(name, outcomes);
-                    });
+      store.Enqueue(
+          queue, batch.tasks, request_id_, kRemember,
+          [self = shared_from_this(), name = queue](const absl::StatusOr<std::vector<EnqueueOutcome>>& outcomes) {
+            self->Enqueued(name, outcomes);
+          });
     }
   }
 
