@@ -2,7 +2,7 @@
 -- Does one thing to some tasks.
 --
 -- KEYS     as in part_tasks
--- ARGV[1]  'cancel', 'delete', 'retry' or 'remove'. The last two are of dead letters
+-- ARGV[1]  'cancel', 'delete', 'delete_waiting', 'retry' or 'remove'. The last two are of dead letters
 -- ARGV[2…] ids
 -- Returns  {'done' | 'missing' | 'active' | 'ended', 1 if it was running else 0} of each; and hints
 
@@ -32,6 +32,12 @@ function apply.delete(id, task)
   changed(id, task)
   forget(id)
   return 'done'
+end
+
+-- Who has seen it wait may come too late: what has ended meanwhile stays.
+function apply.delete_waiting(id, task)
+  if task[STATE] >= DONE then return 'ended' end
+  return apply.delete(id, task)
 end
 
 function apply.retry(id, task)

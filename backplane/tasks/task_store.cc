@@ -61,6 +61,8 @@ absl::string_view NameOf(TaskStore::Change change) {
       return "cancel";
     case TaskStore::Change::kDelete:
       return "delete";
+    case TaskStore::Change::kDeleteWaiting:
+      return "delete_waiting";
     case TaskStore::Change::kRetryFailed:
       return "retry";
     case TaskStore::Change::kRemoveFailed:

@@ -137,7 +137,7 @@ class TaskStore {
   // Tasks in one state, those that come next first; of dead letters the newest. At most `size`, and about 2 MiB. `from`: the former page's `next`, or empty.
   void List(const std::string& queue, TaskState state, const std::string& from, int size, Then<Page> done);
 
-  enum class Change { kCancel, kDelete, kRetryFailed, kRemoveFailed };
+  enum class Change { kCancel, kDelete, kDeleteWaiting, kRetryFailed, kRemoveFailed };
   struct Changed {
     enum class Kind {
       kDone,

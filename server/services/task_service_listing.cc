@@ -113,15 +113,14 @@ absl::StatusOr<TaskFilter> WholeQueue(const std::string& queue) {
 
 // Finishes the call with a page.
 template <class Response>
-void ReadPage(const TaskRooms& rooms, TaskPageRequest request, UnaryCall* call, Response* response) {
-  TaskPageFlow::Start(rooms, std::move(request), Caller(call),
-                      [call, response](absl::StatusOr<TaskPageFlow::Page> page) {
-                        if (page.ok()) {
-                          response->mutable_tasks()->Swap(&page->tasks);
-                          response->set_next_page_token(std::move(page->next));
-                        }
-                        call->Finish(page.status());
-                      });
+void ReadPage(const TaskRooms& rooms, const TaskPageRequest& request, UnaryCall* call, Response* response) {
+  TaskPageFlow::Start(rooms, request, Caller(call), [call, response](absl::StatusOr<TaskPageFlow::Page> page) {
+    if (page.ok()) {
+      response->mutable_tasks()->Swap(&page->tasks);
+      response->set_next_page_token(std::move(page->next));
+    }
+    call->Finish(page.status());
+  });
 }
 
 }  // namespace
@@ -178,7 +177,7 @@ grpc::ServerUnaryReactor* TaskService::DeleteMany(grpc::CallbackServerContext* c
   if (!filter.ok()) return call->Finish(filter.status());
   rooms_.loop.Post([this, call, response, filter = *std::move(filter)]() mutable {
     std::vector<TaskState> states = filter.state().has_value() ? std::vector{*filter.state()} : WaitingStates();
-    TaskChange::Start(flows(), std::move(filter), std::move(states), TaskStore::Change::kDelete, Caller(call),
+    TaskChange::Start(flows(), std::move(filter), std::move(states), TaskStore::Change::kDeleteWaiting, Caller(call),
                       [call, response](const absl::StatusOr<uint64_t>& deleted) {
                         if (deleted.ok()) response->set_deleted(*deleted);
                         call->Finish(deleted.status());
