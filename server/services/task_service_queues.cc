@@ -61,7 +61,8 @@ class ListWorkersFlow : public std::enable_shared_from_this<ListWorkersFlow> {
     const bool late = ReasonOf(status) == v1::ERROR_REASON_RPC_TIMEOUT;
     if (!status.ok() && !late) return (void)call_->Finish(status);
     if (late) {
-      for (const absl::string_view node : absl::StrSplit(MetadataOf(status)["missing_nodes"], ',', absl::SkipEmpty())) {
+      const std::string missing = MetadataOf(status)["missing_nodes"];
+      for (const absl::string_view node : absl::StrSplit(missing, ',', absl::SkipEmpty())) {
         response_->add_missing_nodes(std::string(node));
       }
     }
