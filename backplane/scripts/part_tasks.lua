@@ -18,7 +18,7 @@
 --   KEYS[9]  memory     hash: uKEY → the id that has a unique key; rID → what a request came to; tSESSION → a node's last turn;
 --                       wMEMBER → the names that a group waits for, packed; '' is all
 --   KEYS[10] expiries   zset: field of memory → until when it is kept, µs
---   KEYS[11] waiting    zset: `BOOT GROUP` → when it began to wait: groups of workers that have room, those that wait longest first
+--   KEYS[11] waiting    zset: `BOOT GROUP` → since when it waits, µs: groups of workers that have room. Later than now: it was woken
 --   KEYS[12] recurring  hash: schedule id → packed {RecurringRecord, timing}
 --   KEYS[13] cursors    zset: schedule id → its next slot, µs
 --   KEYS[14] outbox     hash: key → packed {queue, …the arguments of a task}: follow-ups on their way to other queues
@@ -36,6 +36,7 @@ local SCHEDULED, READY, ACTIVE, RETRYING, DONE, FAILED, CANCELLED = 1, 2, 3, 4, 
 
 local MOST_LOST = 10           -- So many lost leases make a dead letter.
 local CHOSEN_KEPT = 60000000   -- An id that its caller chose is remembered so long after the end.
+local WAKE_AGAIN = 1000000     -- Who was woken, and has not asked for so long, may be woken again.
 local MISSED_AFTER = 30000000  -- Slots that passed while nobody looked for so long are missed.
 
 -- meta: what steps need of it, read once.
@@ -190,6 +191,11 @@ local function is_full()
   local band = math.floor(tonumber(last[2]) / 2 ^ 49) * 2 ^ 49
   local oldest = redis.call('ZRANGEBYSCORE', ready, int(band), '+inf', 'LIMIT', 0, 1)[1]
   local task = load(oldest)
+  if not task then
+    redis.call('ZREM', ready, oldest)  -- Somebody has removed a key.
+    length = length - 1
+    return false
+  end
   leave(oldest, task)
   release_key(oldest, task)
   changed(oldest, task)
@@ -256,17 +262,16 @@ local function head_of(name)
   if place and string.sub(place, 1, #prefix) == prefix then return string.sub(place, #prefix + 1) end
 end
 
--- Wakes up to `most` of those that wait and that `wanted` says there is something for, those that wait longest first.
+-- Wakes up to `most` of those that wait and that `wanted` says there is something for, those that wait longest first. Whoever is woken, and has not asked a second later,
+-- may be woken again: the wake may be lost with the node that should have sent it.
 local function wake(most, wanted)
   if most == 0 then return end
-  for _, member in ipairs(redis.call('ZRANGE', waiting, 0, -1)) do
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', int(now_us))) do
     local packed = redis.call('HGET', memory, 'w' .. member)
     if not packed then
       redis.call('ZREM', waiting, member)  -- It has not been heard of for long.
     elseif wanted(packed ~= '' and cmsgpack.unpack(packed) or nil) then
-      redis.call('ZREM', waiting, member)
-      redis.call('HDEL', memory, 'w' .. member)
-      redis.call('ZREM', expiries, 'w' .. member)
+      redis.call('ZADD', waiting, int(now_us + WAKE_AGAIN), member)
       local boot, group = string.match(member, '^(%S+) (%S+)$')
       wakes[#wakes + 1] = boot
       wakes[#wakes + 1] = group

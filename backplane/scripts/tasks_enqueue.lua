@@ -3,7 +3,7 @@
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  names this request, or ''. One that was carried out before is not again
--- ARGV[2]  for how long to remember it, µs
+-- ARGV[2]  for how long to remember it from now on, µs
 -- ARGV[3…] the tasks, SPEC arguments each
 -- Returns  {'created' | 'exists' | 'full', id or ''} of each; and hints
 
@@ -13,7 +13,10 @@
 local request, remember = ARGV[1], tonumber(ARGV[2])
 if request ~= '' then
   local before = redis.call('HGET', memory, 'r' .. request)
-  if before then return answer(cmsgpack.unpack(before)) end
+  if before then
+    redis.call('ZADD', expiries, 'XX', int(now_us + remember), 'r' .. request)
+    return answer(cmsgpack.unpack(before))
+  end
 end
 
 local outcomes, refused = {}, false

@@ -64,21 +64,23 @@ for _, field in ipairs(due(expiries, now_us)) do
   redis.call('HDEL', memory, field)
 end
 
-local schedules = {}
+local schedules, bytes = {}, 0
 local slots = redis.call('ZRANGEBYSCORE', cursors, '-inf', int(now_us), 'WITHSCORES', 'LIMIT', 0, MOST)
 for i = 1, #slots, 2 do
   local kept = redis.call('HGET', recurring, slots[i])
-  if kept then
+  if kept and bytes < MOST_BYTES then
+    bytes = bytes + #kept
     schedules[#schedules + 1] = slots[i]
     schedules[#schedules + 1] = cmsgpack.unpack(kept)[1]
     schedules[#schedules + 1] = int(tonumber(slots[i + 1]))
-  else
+  elseif not kept then
     redis.call('ZREM', cursors, slots[i])
   end
 end
 
 -- Any of them: one that another queue does not take must not hold up the rest.
-local outgoing, bytes = {}, 0
+local outgoing = {}
+bytes = 0
 if redis.call('HLEN', outbox) > 0 then
   for _, key in ipairs(redis.call('HRANDFIELD', outbox, MOST)) do
     if bytes < MOST_BYTES then

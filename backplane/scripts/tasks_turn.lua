@@ -45,22 +45,27 @@ local settle = {}
 
 function settle.done(id, task)
   local result = argument()
-  local follow = count()
-  for i = 1, follow do
+  local following = {}
+  for i = 1, count() do
     local queue = argument()
-    local spec = spec_at(at + 1)
+    following[i] = {queue, spec_at(at + 1)}
     at = at + SPEC
-    if task and queue == '' then
-      enqueue(spec, true)
-    elseif task then
-      redis.call('HSET', outbox, id .. ' ' .. task[TOKEN] .. ' ' .. i, cmsgpack.pack({queue, unpack(spec)}))
-      soonest(now_us)
-    end
   end
   if not task then return end
+  local held = int(task[TOKEN])
   redis.call('ZREM', active, id)
   counted.completed = counted.completed + 1
   finish_task(id, task, DONE, result)
+  -- After its end: what follows may have its unique key.
+  for i, follow in ipairs(following) do
+    local queue, spec = unpack(follow)
+    if queue == '' then
+      enqueue(spec, true)
+    else
+      redis.call('HSET', outbox, id .. ' ' .. held .. ' ' .. i, cmsgpack.pack({queue, unpack(spec)}))
+      soonest(now_us)
+    end
+  end
   return DONE
 end
 
@@ -128,8 +133,13 @@ local function renew_all()
   local lost = {}
   for _ = 1, count() do
     local id, held = argument(), argument()
-    if holds(id, held) then
+    local task = holds(id, held)
+    if task then
       redis.call('ZADD', active, int(now_us + lease), id)
+      if task[BOOT] ~= boot then  -- The node has rejoined: revocations go to where it listens now.
+        task[BOOT] = boot
+        save(id, task)
+      end
     else
       lost[#lost + 1] = id
       lost[#lost + 1] = held
@@ -155,9 +165,8 @@ end
 local bytes = 0
 local taken = {}  -- By id.
 
--- Leases a task that is ready, and adds what its worker has to know to `leased`.
-local function take(id, leased)
-  local task = load(id)
+-- Leases a task that is ready.
+local function take(id, task, leased)
   leave(id, task)
   token = math.max(token + 1, now_us)
   task[STATE], task[SINCE], task[ATTEMPTS], task[TOKEN] = ACTIVE, now_us, task[ATTEMPTS] + 1, token
@@ -177,7 +186,7 @@ local function describe(id)
   return id, int(task[TOKEN]), int(task[ATTEMPTS]), int(task[LOST]), int(task[TIMEOUT]), task[NAME], input
 end
 
--- The next for a group that takes these names; the first name that has none is no longer asked.
+-- The next for a group that takes these names, and its place among them.
 local function next_of(takes, heads)
   local best
   for _, name in ipairs(takes) do
@@ -187,22 +196,28 @@ local function next_of(takes, heads)
   if not best then return nil end
   local place = heads[best]
   heads[best] = nil
-  return string.sub(place, 15)
+  return string.sub(place, 15), prefix_of(best) .. place
 end
 
 local function lease_group(takes, room)
   local leased = {}
   local heads = {}
   while #leased < room and bytes < MOST_BYTES do
-    local id
+    local id, place
     if #takes == 0 then
       id = redis.call('ZRANGE', ready, 0, 0)[1]
     else
-      id = next_of(takes, heads)
+      id, place = next_of(takes, heads)
     end
     if not id then break end
-    take(id, leased)
-    bytes = bytes + redis.call('HSTRLEN', tasks, 'c:' .. id)
+    local task = load(id)
+    if task then
+      take(id, task, leased)
+      bytes = bytes + redis.call('HSTRLEN', tasks, 'c:' .. id)
+    else  -- Somebody has removed a key: what is left of a task must not hold up the others.
+      redis.call('ZREM', ready, id)
+      if place then redis.call('ZREM', names, place) end
+    end
   end
   return leased
 end
@@ -210,7 +225,9 @@ end
 local function wait_or_not(group, takes, waits)
   local member = boot .. ' ' .. group
   if waits then
-    redis.call('ZADD', waiting, 'NX', int(now_us), member)
+    -- It keeps its place, unless it was woken and found nothing.
+    local since = tonumber(redis.call('ZSCORE', waiting, member))
+    if not since or since > now_us then redis.call('ZADD', waiting, int(now_us), member) end
     redis.call('HSET', memory, 'w' .. member, #takes > 0 and cmsgpack.pack(takes) or '')
     redis.call('ZADD', expiries, int(now_us + WAITS_FOR), 'w' .. member)
   elseif redis.call('ZREM', waiting, member) == 1 then
@@ -258,6 +275,8 @@ local last = redis.call('HGET', memory, 't' .. session)
 if last then
   local kept = cmsgpack.unpack(last)
   if kept[1] == number then return answer({kept[2], kept[3], described(kept[4]), ''}) end
+  -- A copy that was under way on a connection since lost: its sender has the answer.
+  if tonumber(kept[1]) > tonumber(number) then return answer({{}, {}, {}, ''}) end
 end
 
 local settled = settle_all()

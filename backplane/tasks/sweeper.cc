@@ -24,13 +24,15 @@ using internal::v1::TaskTemplate;
 constexpr absl::Duration kPeriod = absl::Seconds(1);
 constexpr int kClaims = 100;
 // Slots of one schedule that one step enqueues.
-constexpr int kMaxSlots = 100;
+constexpr size_t kMaxSlots = 100;
+constexpr size_t kMaxBytes = size_t{1024} * 1024;
 // What is due is so by Redis's clock, which this node does not know to the microsecond: so a sweep seldom comes too early, and in vain.
 constexpr absl::Duration kMargin = absl::Milliseconds(1);
 // Slots that are due still after a sweep are being enqueued; or cannot be just now, as Redis is full.
 constexpr absl::Duration kPatience = absl::Milliseconds(20);
 // An entry of the outbox may be delivered again for so long, and appears once.
 constexpr absl::Duration kRemember = absl::Hours(24);
+constexpr absl::Duration kRememberDelivered = absl::Minutes(1);
 
 // The task for one slot. Its id is the slot's, whoever makes it.
 NewTask TaskOf(const TaskTemplate& pattern, const std::string& schedule_id, absl::Time slot) {
@@ -100,7 +102,7 @@ void Sweeper::Swept(const std::string& queue, absl::StatusOr<TaskSweepResult> re
     if (!result->due.empty()) not_before = MonotonicNow() + kPatience;
     for (const TaskSweepResult::DueSchedule& due : result->due) {
       // It stays due: to sweep at once would come to the same.
-      if (!Fire(queue, *result, due)) not_before = absl::InfiniteFuture();
+      if (!Fire(queue, *result, due)) not_before = MonotonicNow() + kPeriod;
     }
     Deliver(queue, std::move(result->outbox));
   }
@@ -161,8 +163,11 @@ bool Sweeper::Fire(const std::string& queue, const TaskSweepResult& result, cons
                             << schedule.status();
     return false;
   }
+  // As many as fit into one command of moderate size; the others come with the next sweep.
+  const size_t input = std::max<size_t>(record.task().input().body().size(), 1);
+  const int most = static_cast<int>(std::clamp<size_t>(kMaxBytes / input, 1, kMaxSlots));
   const DueSlots slots =
-      SlotsDue(**schedule, due.cursor, result.now, result.missed_until, record.run_once_for_missed(), kMaxSlots);
+      SlotsDue(**schedule, due.cursor, result.now, result.missed_until, record.run_once_for_missed(), most);
   std::vector<NewTask> tasks;
   tasks.reserve(slots.slots.size());
   for (const absl::Time slot : slots.slots) tasks.push_back(TaskOf(record.task(), due.id, slot));
@@ -192,17 +197,28 @@ void Sweeper::Deliver(const std::string& queue, std::vector<TaskSweepResult::Out
     std::vector<NewTask> tasks;
     tasks.push_back(std::move(outgoing.follow_up.task));
     const std::string request = TaskId{queue, outgoing.key}.ToString();
-    store_.Enqueue(outgoing.follow_up.queue, std::move(tasks), request, kRemember,
-                   WhileAlive([this, queue, batch, key = std::move(outgoing.key)](
-                                  const absl::StatusOr<std::vector<EnqueueOutcome>>& outcomes) {
-                     if (outcomes.ok() && !outcomes->empty() && outcomes->front().kind != EnqueueOutcome::Kind::kFull) {
-                       store_.Delivered(queue, {key}, [](const absl::Status&) {});
-                     } else {
-                       batch->look_again = false;  // What has no room there stays here until it has.
-                     }
-                     if (--batch->left == 0 && batch->look_again) SweepNow(queue);
-                   }));
+    store_.Enqueue(
+        outgoing.follow_up.queue, std::move(tasks), request, kRemember,
+        WhileAlive([this, queue, batch, request, target = outgoing.follow_up.queue,
+                    key = std::move(outgoing.key)](const absl::StatusOr<std::vector<EnqueueOutcome>>& outcomes) {
+          if (outcomes.ok() && !outcomes->empty() && outcomes->front().kind != EnqueueOutcome::Kind::kFull) {
+            Delivered(queue, key, target, request);
+          } else {
+            batch->look_again = false;  // What has no room there stays here until it has.
+          }
+          if (--batch->left == 0 && batch->look_again) SweepNow(queue);
+        }));
   }
+}
+
+// Once it has left the outbox it is remembered only for who may be delivering it just now.
+void Sweeper::Delivered(const std::string& queue, const std::string& key, const std::string& target,
+                        const std::string& request) {
+  store_.Delivered(queue, {key}, WhileAlive([this, target, request](const absl::Status& removed) {
+                     if (!removed.ok()) return;
+                     store_.Enqueue(target, {}, request, kRememberDelivered,
+                                    [](const absl::StatusOr<std::vector<EnqueueOutcome>>&) {});
+                   }));
 }
 
 }  // namespace actioncluster

@@ -48,6 +48,8 @@ class Sweeper {
   // False: this node does not understand the schedule.
   bool Fire(const std::string& queue, const TaskSweepResult& result, const TaskSweepResult::DueSchedule& due);
   void Deliver(const std::string& queue, std::vector<TaskSweepResult::Outgoing> outbox);
+  void Delivered(const std::string& queue, const std::string& key, const std::string& target,
+                 const std::string& request);
 
   const Bus& bus_;
   const Membership& membership_;

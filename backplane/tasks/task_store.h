@@ -113,7 +113,7 @@ class TaskStore {
 
   absl::Duration lease() const { return lease_; }
 
-  // All of them in one step; each has its own outcome. `request_id`: empty, or a second call with it within `remember` changes nothing and gives the first one's outcomes (unless one of these was kFull). Calls
+  // All of them in one step; each has its own outcome. `request_id`: empty, or a second call with it within `remember`, which counts anew then, changes nothing and gives the first one's outcomes (unless one of these was kFull). Calls
   // without one that come while another is under way go together.
   void Enqueue(const std::string& queue, std::vector<NewTask> tasks, const std::string& request_id,
                absl::Duration remember, Then<std::vector<EnqueueOutcome>> done);

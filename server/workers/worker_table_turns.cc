@@ -314,7 +314,9 @@ void WorkerTable::Asked(const std::string& name, Queue& queue, const Flight& fli
     const bool filled = static_cast<int>(result.leased[i].size()) >= demand.credit;
     // A wake that came meanwhile has taken it off the list of those who wait, or is of before the turn; who knows.
     interest.waiting = same_boot && !filled;
-    if (filled || !same_boot) SetReady(name, demand.group, interest, true);
+    // Of a turn that was repeated nobody knows what was left out of its answer: it may have been filled.
+    const bool repeated = flight.backoff > kFirstRetry;
+    if (filled || !same_boot || repeated) SetReady(name, demand.group, interest, true);
     LeaveIfUntaken(name, queue, demand.group);
   }
 }

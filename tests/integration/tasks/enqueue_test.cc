@@ -184,6 +184,19 @@ TEST_P(EnqueueTest, AGroupThatHasNoRoomAnyMorePassesItsWakeOn) {
   EXPECT_EQ("00000000000000bb", queue_.LastHints().wakes.at(0).boot);
 }
 
+TEST_P(EnqueueTest, AGroupWhoseWakeWasLostIsWokenAgain) {
+  queue_.Lease(1);
+  queue_.Enqueue({TaskNamed("1")});
+  EXPECT_THAT(queue_.LastHints().wakes, SizeIs(1));
+  // Whoever has heard of that died before it could say so.
+  const absl::Time woken = MonotonicNow();
+  do {
+    queue_.Sweep();
+  } while (queue_.LastHints().wakes.empty() && MonotonicNow() < woken + fakes::kPatience);
+  EXPECT_GE(MonotonicNow() - woken, absl::Milliseconds(900));
+  EXPECT_LT(MonotonicNow() - woken, fakes::kPatience);
+}
+
 TEST_P(EnqueueTest, ASweepWakesThoseForWhomSomethingLiesReady) {
   queue_.Lease(1, {"a"});
   queue_.Enqueue({TaskNamed("1", "a")});  // This wake is lost.

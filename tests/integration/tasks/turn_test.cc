@@ -216,6 +216,36 @@ TEST_P(TurnTest, FollowUpsComeWithTheCompletionHereAndByTheOutboxElsewhere) {
   EXPECT_EQ("input of there", swept.outbox[0].follow_up.task.input.body);
 }
 
+TEST_P(TurnTest, WhatFollowsMayHaveTheUniqueKeyOfWhatItFollows) {
+  NewTask first = TaskNamed("1");
+  first.unique_key = "chain";
+  queue_.Enqueue({first});
+  TaskOutcome done = Done(LeaseOne());
+  NewTask second = first;
+  second.id = "2";
+  done.follow_ups.push_back({QueueClient::kQueue, second});
+  EXPECT_TRUE(queue_.Settle(done).recorded);
+  EXPECT_EQ("2", LeaseOne().id);
+}
+
+TEST_P(TurnTest, ALateCopyOfAnOlderTurnChangesNothing) {
+  queue_.Enqueue({TaskNamed("1"), TaskNamed("2")});
+  const TaskTurn older = queue_.NewTurn(1);
+  queue_.Take(older);
+  queue_.Take(queue_.NewTurn(0));
+  EXPECT_THAT(queue_.Take(older).leased, IsEmpty());
+  EXPECT_EQ(1, queue_.View().counts.ready);
+}
+
+TEST_P(TurnTest, WhatIsLeftOfATaskDoesNotHoldUpTheOthers) {
+  queue_.Enqueue({TaskNamed("1", "a"), TaskNamed("2", "a"), TaskNamed("3", "b"), TaskNamed("4", "b")});
+  const std::string tasks = Keys("test").Queue(QueueClient::kQueue)[0];
+  redis_.Command({"HDEL", tasks, "s:1", "s:3"});
+  EXPECT_THAT(IdsOf(queue_.Lease(1, {"a"})), ElementsAre("2"));
+  EXPECT_THAT(IdsOf(queue_.Lease(5)), ElementsAre("4"));
+  EXPECT_EQ(0, queue_.View().counts.ready);
+}
+
 TEST_P(TurnTest, FollowUpsOfACompletionThatIsRefusedDoNotCome) {
   queue_.Enqueue({TaskNamed("1")});
   TaskOutcome done = Done(LeaseOne());
