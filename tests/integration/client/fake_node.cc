@@ -1,5 +1,6 @@
 #include "tests/integration/client/fake_node.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
@@ -170,6 +171,8 @@ FakeNode::FakeNode(Scripts scripts) : scripts_(std::move(scripts)) {
   services_.push_back(std::make_unique<PubSub>(*this));
   services_.push_back(std::make_unique<Tasks>(*this));
   grpc::ServerBuilder builder;
+  // Otherwise gRPC takes in advance, on a quick machine, a lot of what no script has read yet.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   for (const auto& service : services_) builder.RegisterService(service.get());
