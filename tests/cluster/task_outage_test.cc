@@ -127,6 +127,29 @@ TEST_F(TaskOutageTest, WhatIsLostWithRedisThatSyncsEverySecondWasAcknowledgedInT
   std::cout << traffic.count() << " tasks acknowledged, " << lost.size() << " lost\n";
 }
 
+// Of what was under way when a connection is cut, some has been carried out and its answer lost: that must have its effect once.
+TEST_F(TaskOutageTest, ConnectionsToRedisThatAreCutAgainAndAgainLoseNothingAndRepeatNothing) {
+  constexpr int kCuts = 100;
+  Cluster cluster(2, {.lease = absl::Seconds(2), .flags = {}, .redis = {}});
+  StartWorkers(cluster);
+  TaskTraffic traffic(cluster, {.queue = kQueue, .clients = 8, .many = 10});
+  for (int i = 0; i < kCuts; ++i) {
+    const int64_t before = traffic.count();
+    ASSERT_TRUE(Await([&] { return traffic.count() >= before + 20; })) << "after " << i << " cuts";
+    cluster.redis().Command({"CLIENT", "KILL", "TYPE", i % 10 == 0 ? "pubsub" : "normal"});
+  }
+  traffic.Stop();
+  ASSERT_TRUE(AwaitAllDone(cluster));
+  EXPECT_THAT(traffic.problems(), IsEmpty());
+  EXPECT_EQ(Lost(cluster, traffic).size(), 0U);
+  const v1::QueueCounts counts = CountsOf(cluster.node(1), kQueue);
+  EXPECT_EQ(counts.total_enqueued(), static_cast<uint64_t>(traffic.count()));
+  EXPECT_EQ(counts.total_completed(), static_cast<uint64_t>(traffic.count()));
+  EXPECT_EQ(counts.total_lost_leases(), 0U);
+  ExpectNoneRanTwice();
+  std::cout << traffic.count() << " tasks; " << traffic.repeated_calls() << " calls repeated\n";
+}
+
 // Tasks that run all the while, and ones that come and go, on two nodes.
 class LongOutageTest : public TaskOutageTest {
  protected:
