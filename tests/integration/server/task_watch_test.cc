@@ -169,8 +169,9 @@ TEST_F(TaskWatchTest, WhoAwaitsATaskThatIsRemovedIsTold) {
 TEST_F(TaskWatchTest, ARedisThatForgetsATaskIsNoticed) {
   Enqueue(R"({"name":"x","id":"t","retainResultFor":"60s"})");
   Awaiting awaiting(one_, "default/t");
-  Watching watching(two_, "default/t");
   AwaitRegistration("t");
+  Get("default/t");  // Answers come in order: by now the node has heard that the task is there.
+  Watching watching(two_, "default/t");
   ASSERT_TRUE(watching.Next().has_value());
   redis_.Kill();
   redis_.Start();
