@@ -4,7 +4,6 @@
 import {fork} from 'node:child_process';
 
 const WARM_UP_MS = 500;
-const CONCURRENCIES = [64, 256];
 const [redisPath, seconds, role, concurrency] = process.argv.slice(2);
 
 // Beginnings and ends, sent once a turn of the event loop.
@@ -78,18 +77,19 @@ class Caller {
 }
 
 // `work(redisPath, concurrency, reports)` resolves when it waits for tasks; `connect(redisPath)` gives {one(number), many(numbers)}.
-export async function main({name, script, connect, work}) {
+// `concurrencies`: of the worker, one after the other.
+export async function main({name, script, connect, work, concurrencies = [64, 256]}) {
   if (role === 'worker') {
     await work(redisPath, Number(concurrency), new Reports());
     process.send('ready');
     return;
   }
   const queue = await connect(redisPath);
-  for (const size of CONCURRENCIES) {
+  for (const size of concurrencies) {
     const caller = new Caller(script, size);
     await caller.ready;
     const one = ([number]) => queue.one(number);
-    if (size === CONCURRENCIES[0]) await caller.measure(`${name}: to start, idle`, 1, one, 'started');
+    if (size === concurrencies[0]) await caller.measure(`${name}: to start, idle`, 1, one, 'started');
     for (const inFlight of [1, 64]) await caller.measure(`${name}: to end, worker of ${size}`, inFlight, one, 'ended');
     if (queue.many) await caller.measure(`${name}: 100 to end, worker of ${size}`, 4, queue.many, 'ended', 100);
     caller.stop();

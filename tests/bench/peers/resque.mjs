@@ -7,7 +7,6 @@ import {fileURLToPath} from 'node:url';
 
 import {main} from './loop.mjs';
 
-const MOST = 64;  // Workers in one process.
 const LOOK_MS = 50;  // ActionHero's own is 5,000: its idle workers start a task after seconds.
 
 function connectTo(path) {
@@ -18,6 +17,7 @@ function connectTo(path) {
 
 main({
   name: 'node-resque',
+  concurrencies: [64],
   script: fileURLToPath(import.meta.url),
   async connect(path) {
     const queue = new Queue({connection: {redis: connectTo(path)}}, {});
@@ -28,7 +28,7 @@ main({
   async work(path, concurrency, reports) {
     const jobs = {bench: {perform: async (number) => reports.add('started', number)}};
     const redis = connectTo(path);
-    for (let i = 0; i < Math.min(concurrency, MOST); ++i) {
+    for (let i = 0; i < concurrency; ++i) {
       const worker = new Worker({connection: {redis}, queues: ['bench'], timeout: LOOK_MS, name: `${process.pid}-${i}`}, jobs);
       worker.on('success', (_queue, job) => reports.add('ended', job.args[0]));
       worker.on('error', console.error);
