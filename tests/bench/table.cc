@@ -53,9 +53,11 @@ void Table::Measure(const std::string& what, int in_flight, int each, const std:
                     const Operation& operation) {
   RunClosedLoop(in_flight, kWarmUp, operation);
   std::vector<absl::Duration> before;
+  before.reserve(processes.size());
   for (const Process& process : processes) before.push_back(CpuTimeOf(process.pid));
   const Measurement measured = RunClosedLoop(in_flight, absl::Seconds(options_.seconds), operation);
   std::vector<absl::Duration> used;
+  used.reserve(processes.size());
   for (size_t i = 0; i < processes.size(); ++i) used.push_back(CpuTimeOf(processes[i].pid) - before[i]);
   Print(what, in_flight, measured.PerSecond() * each, absl::ToDoubleMicroseconds(measured.p50),
         absl::ToDoubleMicroseconds(measured.p99));
