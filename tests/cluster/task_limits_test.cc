@@ -145,6 +145,7 @@ TEST_F(TaskLimitsTest, AFullQueueDropsItsOldestIfItIsToldTo) {
   limits.set_overflow(v1::QueueLimits::OVERFLOW_DROP_OLDEST);
   SetLimits(one_, limits);
   std::vector<std::string> tasks;
+  tasks.reserve(5);
   for (int i = 0; i < 5; ++i) tasks.push_back(Enqueue(i % 2 == 0 ? one_ : two_, NewTask("work", kQueue)));
   std::vector<std::string> left;
   for (const v1::Task& task : ListAll(two_, kQueue, v1::TASK_STATE_READY)) left.push_back(task.id());

@@ -158,6 +158,7 @@ class LongOutageTest : public TaskOutageTest {
     StartWorkers(cluster);
     const std::string file = cluster.dir() / "go";
     std::vector<std::string> held;
+    held.reserve(kHeld);
     for (int i = 0; i < kHeld; ++i)
       held.push_back(Enqueue(cluster.node(1 + i % 2), Retained(WithData(file, NewTask("wait", kQueue)))));
     ASSERT_TRUE(Await([&] { return LedgerOf(workers_).CountOf(Kind::kBegun) == kHeld; }));

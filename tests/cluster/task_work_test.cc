@@ -137,6 +137,7 @@ TEST_F(TaskWorkTest, WorkersOfTwoNodesShare) {
 TEST_F(TaskWorkTest, AFullWorkerGetsNothingAndWhatWaitsGoesToWhoHasRoom) {
   TaskWorker full(one_, {.queues = {kQueue}, .concurrency = 2}, Holding);
   std::vector<std::string> tasks;
+  tasks.reserve(5);
   for (int i = 0; i < 5; ++i) tasks.push_back(Enqueue(one_, NewTask("work", kQueue)));
   const TaskWorker::Task first = full.tasks().Next();
   full.tasks().Next();
