@@ -22,20 +22,18 @@ void OutcomeBox::Add(v1::WorkRequest::Progress progress) {
 }
 
 void OutcomeBox::Fill(v1::WorkRequest::Outcomes* frame) {
-  size_t bytes = 0;
   std::set<TaskKey> later;  // Their progress goes first.
-  for (auto next = progress_.begin(); next != progress_.end();) {
-    later.insert(next->first);
+  for (const auto& [key, progress] : progress_) later.insert(key);
+  size_t bytes = 0;
+  for (auto next = progress_.upper_bound(last_); !progress_.empty(); next = progress_.erase(next)) {
+    if (next == progress_.end()) next = progress_.begin();
     bytes += next->second.ByteSizeLong();
-    if (bytes > kMaxProgressInFrame) {
-      ++next;
-      continue;
-    }
+    if (bytes > kMaxProgressInFrame) break;
+    last_ = next->first;
     *frame->add_progress() = std::move(next->second);
-    next = progress_.erase(next);
   }
-  std::deque<TaskOutcome> kept;
   bytes = 0;
+  std::deque<TaskOutcome> kept;
   for (TaskOutcome& outcome : std::exchange(outcomes_, {})) {
     const bool waits = std::visit(
         [&](const auto& message) {

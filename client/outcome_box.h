@@ -32,6 +32,7 @@ class OutcomeBox {
 
   std::deque<TaskOutcome> outcomes_;
   std::map<TaskKey, v1::WorkRequest::Progress> progress_;
+  TaskKey last_;  // Whose progress went last: the next frame goes on behind it, so that none waits for ever.
 };
 
 }  // namespace actioncluster::client

@@ -6,8 +6,8 @@
 #include "absl/status/status.h"
 #include "actioncluster/v1/tasks.pb.h"
 
-// What a worker may send: what no node could read would end the stream with all other tasks on it, and what is too large is better said here, where it was
-// made. What nodes read and refuse is theirs to say. Pure functions; any thread.
+// What a worker may send: what no node could read would end the stream with all other tasks on it, and what is no JSON or too large is better said here, where it was
+// made. What else nodes refuse is theirs to say. Pure functions; any thread.
 namespace actioncluster::client {
 
 // As tasks.proto says.

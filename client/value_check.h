@@ -5,8 +5,7 @@
 
 namespace actioncluster::client {
 
-// Null, or why a node could not even read a message with this JSON in it, and would end the stream with all else on it: "is nested more than 32 deep". Pure;
-// any thread.
+// Null, or why no node takes this as JSON: "is nested more than 32 deep". Some of it no node could even read, and would end the stream with all else on it. Pure; any thread.
 const char* FaultIn(const google::protobuf::Value& value);
 
 }  // namespace actioncluster::client

@@ -37,7 +37,7 @@ constexpr absl::Duration kGrace = absl::Seconds(1);
 // How long outcomes of tasks may take to be recorded when the node stops.
 constexpr absl::Duration kHandIn = absl::Seconds(2);
 // Past the drain, all of a stop is quick; a process that does not get there is ended by SIGALRM.
-constexpr absl::Duration kStopLimit = absl::Seconds(8);
+constexpr absl::Duration kStopLimit = absl::Seconds(10);
 
 // The main thread's ear: signals, and nudges from other threads, as one queue.
 class Ear {

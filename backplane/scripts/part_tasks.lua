@@ -311,9 +311,10 @@ local function wake_for_any(most)
   end)
 end
 
--- Writes what was counted, and makes the answer.
-local function answer(said)
+-- Writes what was counted, and makes the answer. `others`: how many may be woken for what was ready before; none if it is not said.
+local function answer(said, others)
   wake_for_fresh()
+  if others then wake_for_any(others) end
   if sequence ~= state.sequence then redis.call('HSET', meta, 'sequence', int(sequence)) end
   if token ~= state.token then redis.call('HSET', meta, 'token', int(token)) end
   for field, count in pairs(counted) do

@@ -62,7 +62,4 @@ for i = 2, #ARGV do
   local running = task and task[STATE] == ACTIVE
   said[#said + 1] = {task and apply[ARGV[1]](id, task) or 'missing', running and 1 or 0}
 end
-wake_for_fresh()
-fresh = {}
-wake_for_any(1)
-return answer(said)
+return answer(said, 1)

@@ -10,5 +10,4 @@
 
 redis.call('HSET', meta, unpack(ARGV))
 for i = 1, #ARGV, 2 do state[ARGV[i]] = tonumber(ARGV[i + 1]) end
-wake_for_any(1000)
-return answer(false)
+return answer(false, 1000)

@@ -284,7 +284,4 @@ local lost = renew_all()
 local groups, retry_at = lease_all()
 redis.call('HSET', memory, 't' .. session, cmsgpack.pack({number, settled, lost, groups}))
 redis.call('ZADD', expiries, int(now_us + SESSION_KEPT), 't' .. session)
-wake_for_fresh()
-fresh = {}
-if retry_at == '' then wake_for_any(1) end
-return answer({settled, lost, described(groups), retry_at})
+return answer({settled, lost, described(groups), retry_at}, retry_at == '' and 1 or nil)

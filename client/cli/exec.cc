@@ -100,7 +100,7 @@ class Run {
     if (unsent_.empty()) input_.Close();
   }
 
-  absl::StatusOr<std::string> Finish(const Event& cancelled, const Event& stop_all) {
+  absl::StatusOr<std::string> Finish(const Event& cancelled, const Event* stop_all) {
     while (!core_.done()) {
       Wait(cancelled, stop_all);
       if (const std::optional<int> number = core_.TakeSignal(client::MonotonicNow()); number.has_value()) {
@@ -116,13 +116,13 @@ class Run {
   }
 
  private:
-  void Wait(const Event& cancelled, const Event& stop_all) {
+  void Wait(const Event& cancelled, const Event* stop_all) {
     enum { kCancelled, kStopAll, kProcess, kInput, kOutput, kErrorOutput, kCount };
     std::array<pollfd, kCount> watched;
     const auto watch = [&watched](int i, int fd, short events) { watched[static_cast<size_t>(i)] = {fd, events, 0}; };
     // A negative descriptor is not looked at. Both events stay set: once is enough.
     watch(kCancelled, stopping_ ? -1 : cancelled.fd(), POLLIN);
-    watch(kStopAll, stopping_ ? -1 : stop_all.fd(), POLLIN);
+    watch(kStopAll, stopping_ || stop_all == nullptr ? -1 : stop_all->fd(), POLLIN);
     watch(kProcess, exited_ ? -1 : process_.get(), POLLIN);
     watch(kInput, input_.get(), POLLOUT);
     watch(kOutput, output_.get(), POLLIN);
@@ -197,7 +197,7 @@ class Run {
 
 }  // namespace
 
-absl::StatusOr<std::string> RunCommand(const Command& command, const Event& cancelled, const Event& stop_all,
+absl::StatusOr<std::string> RunCommand(const Command& command, const Event& cancelled, const Event* stop_all,
                                        ExecCore::Options options) {
   std::array<Pipe, 3> pipes;
   for (Pipe& each : pipes) {

@@ -18,10 +18,10 @@ struct Command {
 };
 
 // Runs it in a process group of its own, with no other descriptors open than its input and outputs, and waits until it is over, as ExecCore says; `cancelled` or
-// `stop_all` ends it. What it wrote to its standard output, or why not, as of ExecCore::Result; INTERNAL or UNAVAILABLE: the system does not let it run.
+// `stop_all` (null: there is none) ends it. What it wrote to its standard output, or why not, as of ExecCore::Result; INTERNAL or UNAVAILABLE: the system does not let it run.
 //
 // Any number at the same time, from any threads. SIGPIPE must be ignored in this process.
-absl::StatusOr<std::string> RunCommand(const Command& command, const Event& cancelled, const Event& stop_all,
+absl::StatusOr<std::string> RunCommand(const Command& command, const Event& cancelled, const Event* stop_all,
                                        ExecCore::Options options = {});
 
 }  // namespace actioncluster::cli

@@ -54,6 +54,8 @@ std::string FormatNode(const v1::Node& node) {
       {"subscribers", absl::StrCat(node.counts().subscribers())},
       {"calls running", absl::StrCat(node.counts().calls_running())},
       {"calls waiting", absl::StrCat(node.counts().calls_waiting())},
+      {"workers", absl::StrCat(node.counts().workers())},
+      {"tasks running", absl::StrCat(node.counts().tasks_running())},
       {"methods", absl::StrJoin(node.methods(), ", ")},
   };
   constexpr size_t kLabelWidth = 13;

@@ -26,7 +26,7 @@ client::Handler HandlerOf(const std::string& line, const std::shared_ptr<Event>&
     // The callback may outlive this call by a moment.
     const auto cancelled = std::make_shared<Event>();
     invocation.OnCancel([cancelled] { cancelled->Set(); });
-    absl::StatusOr<std::string> output = RunCommand(CommandFor(invocation.call(), line), *cancelled, *stop_all);
+    absl::StatusOr<std::string> output = RunCommand(CommandFor(invocation.call(), line), *cancelled, stop_all.get());
     Answer(std::move(output), std::move(invocation));
   };
 }
@@ -36,6 +36,7 @@ absl::Status Serve(const ServeOptions& options, const Session& session) {
   if (!timeout.ok()) return timeout.status();
   // Before there are other threads: they are to leave these signals alone.
   const StopSignals signals;
+  if (absl::Status room = ReserveFilesFor(options.max_in_flight); !room.ok()) return room;
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
   AttachmentWatch watch(absl::StrCat(options.name, " is offered"), session.console);
@@ -46,22 +47,20 @@ absl::Status Serve(const ServeOptions& options, const Session& session) {
                            .on_event = watch.listener()});
   const absl::Status end = AwaitEnd(watch, signals, (*client)->options().timeout, *timeout);
   if (!end.ok()) return end;
-  StopInGoodOrder(session.console, signals, *stop_all, [&host](absl::Duration grace) { host.Stop(grace); });
+  StopInGoodOrder(
+      session.console, signals, [&stop_all] { stop_all->Set(); }, [&host](absl::Duration grace) { host.Stop(grace); });
   return absl::OkStatus();
 }
 
 }  // namespace
 
 Command CommandFor(const v1::ServeResponse::Call& call, const std::string& line) {
-  const absl::Time deadline =
-      absl::FromUnixSeconds(call.deadline().seconds()) + absl::Nanoseconds(call.deadline().nanos());
   return {
       .line = line,
       .environment = {{"ACTIONCLUSTER_CALL_METHOD", call.method()},
                       {"ACTIONCLUSTER_CALL_CALLER_NODE_ID", call.caller_node_id()},
                       {"ACTIONCLUSTER_CALL_CONNECTION_ID", call.connection_id()},
-                      {"ACTIONCLUSTER_CALL_DEADLINE",
-                       absl::FormatTime("%Y-%m-%d%ET%H:%M:%E*SZ", deadline, absl::UTCTimeZone())}},
+                      {"ACTIONCLUSTER_CALL_DEADLINE", FormatDeadline(call.deadline())}},
       .input = call.has_data() ? call.data() : absl::StrCat(client::ToJson(call.args()), "\n"),
   };
 }

@@ -1,14 +1,18 @@
 #include "client/cli/serving.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <thread>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "actioncluster/json.h"
 #include "client/clock.h"
@@ -18,6 +22,9 @@ namespace actioncluster::cli {
 namespace {
 
 constexpr absl::Duration kGrace = absl::Seconds(10);
+// While a command is begun it takes an event, three pipes and a descriptor of its process.
+constexpr rlim_t kFilesOfOne = 8;
+constexpr rlim_t kOtherFiles = 64;
 
 }  // namespace
 
@@ -56,17 +63,36 @@ absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::
   }
 }
 
-void StopInGoodOrder(Console& console, const StopSignals& signals, Event& stop_all,
+void StopInGoodOrder(Console& console, const StopSignals& signals, const std::function<void()>& hurry,
                      const std::function<void(absl::Duration grace)>& stop) {
   if (!console.json() && console.CanSay()) {
     console.Say("actioncluster: stopping; once more ends what runs at once");
   }
   Event stopped;
-  std::jthread hurry([&] {
-    if (signals.Await(stopped, -1, absl::InfiniteDuration())) stop_all.Set();
+  std::jthread hurrying([&] {
+    if (signals.Await(stopped, -1, absl::InfiniteDuration())) hurry();
   });
   stop(kGrace);
   stopped.Set();
+}
+
+absl::Status ReserveFilesFor(int at_once) {
+  const rlim_t wanted = kOtherFiles + kFilesOfOne * static_cast<rlim_t>(at_once);
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return absl::OkStatus();
+  if (limit.rlim_max < wanted) {
+    return absl::InvalidArgumentError(absl::StrCat(at_once, " commands at once take ", wanted,
+                                                   " open files, and this process may have ", limit.rlim_max,
+                                                   " (ulimit -n)"));
+  }
+  limit.rlim_cur = wanted;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot raise the limit of open files: ", std::strerror(errno)));
+}
+
+std::string FormatDeadline(const google::protobuf::Timestamp& deadline) {
+  const absl::Time time = absl::FromUnixSeconds(deadline.seconds()) + absl::Nanoseconds(deadline.nanos());
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E*SZ", time, absl::UTCTimeZone());
 }
 
 AnyContent ParsePrinted(std::string output) {

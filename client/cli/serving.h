@@ -13,6 +13,7 @@
 #include "client/cli/content.h"
 #include "client/cli/event.h"
 #include "client/cli/file_descriptor.h"
+#include "google/protobuf/timestamp.pb.h"
 
 // What the subcommands share that run a command for whatever comes, until they are told to stop.
 namespace actioncluster::cli {
@@ -37,9 +38,15 @@ class StopSignals {
 // Says what becomes of the stream until a signal comes (OK), or it will not get better; or it was not attached within `left`, of `timeout` in all.
 absl::Status AwaitEnd(AttachmentWatch& watch, const StopSignals& signals, absl::Duration left, absl::Duration timeout);
 
-// Runs `stop`, which lets what runs finish for up to a while; at another signal sets `stop_all`.
-void StopInGoodOrder(Console& console, const StopSignals& signals, Event& stop_all,
+// Runs `stop`, which lets what runs finish for up to a while; at another signal meanwhile runs `hurry` too, on another thread: it ends what runs.
+void StopInGoodOrder(Console& console, const StopSignals& signals, const std::function<void()>& hurry,
                      const std::function<void(absl::Duration grace)>& stop);
+
+// Lets this process open as many files as `at_once` running commands take, if the system lets it; INVALID_ARGUMENT if that is too many. Before there are other threads.
+absl::Status ReserveFilesFor(int at_once);
+
+// RFC 3339, as commands get it in their environment.
+std::string FormatDeadline(const google::protobuf::Timestamp& deadline);
 
 // What a command has printed, as content: nothing, JSON, else a string (without the line's end), else bytes.
 AnyContent ParsePrinted(std::string output);

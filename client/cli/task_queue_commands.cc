@@ -155,13 +155,16 @@ void AddListings(CommandTree& tree, CLI::App* tasks) {
       {.name = "workers",
        .meaning = "List the workers of the whole cluster, and what each is working on",
        .example = "actioncluster tasks workers",
-       .details = "With --json: {\"workers\": [{}], \"missing_nodes\": []}.\n"},
+       .details = "With --json: {\"workers\": [{}], \"missing_nodes\": [], \"omitted\"}.\n"},
       [](const Session& session) {
         return WithTasks(session, [&session](Tasks& client, absl::Duration) -> absl::Status {
           const absl::StatusOr<v1::ListWorkersResponse> workers = client.ListWorkers();
           if (!workers.ok()) return workers.status();
           Console& console = session.console;
           console.Write(console.json() ? absl::StrCat(ToJsonLine(*workers), "\n") : FormatWorkers(*workers));
+          if (!console.json() && workers->omitted() > 0) {
+            console.Say(absl::StrCat("actioncluster: ", workers->omitted(), " more workers are not shown"));
+          }
           for (const std::string& node : workers->missing_nodes()) {
             if (!console.json()) console.Say(absl::StrCat("actioncluster: no answer from ", Escape(node)));
           }

@@ -28,13 +28,13 @@ struct WorkOptions {
   int concurrency = 4;
 };
 
-client::TaskHandler HandlerOf(const std::string& line, const std::shared_ptr<Event>& stop_all) {
-  return [line, stop_all](client::TaskContext& context) {
+client::TaskHandler HandlerOf(const std::string& line) {
+  return [line](client::TaskContext& context) {
     // The callback may outlive this call by a moment.
     const auto cancelled = std::make_shared<Event>();
     context.OnCancel([cancelled] { cancelled->Set(); });
-    return ResultOf(
-        RunCommand(CommandFor(context.task(), line), *cancelled, *stop_all, {.max_output = client::kMaxResultBytes}));
+    return ResultOf(RunCommand(CommandFor(context.task(), line), *cancelled, /*stop_all=*/nullptr,
+                               {.max_output = client::kMaxResultBytes}));
   };
 }
 
@@ -43,9 +43,9 @@ absl::Status Work(const WorkOptions& options, const Session& session) {
   if (!timeout.ok()) return timeout.status();
   // Before there are other threads: they are to leave these signals alone.
   const StopSignals signals;
+  if (absl::Status room = ReserveFilesFor(options.concurrency); !room.ok()) return room;
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
-  const auto stop_all = std::make_shared<Event>();
   client::WorkerOptions worker_options;
   if (!options.queues.empty()) worker_options.queues = options.queues;
   AttachmentWatch watch(absl::StrCat("works on ", absl::StrJoin(worker_options.queues, ", ")), session.console);
@@ -53,7 +53,7 @@ absl::Status Work(const WorkOptions& options, const Session& session) {
   worker_options.name = options.worker_name;
   worker_options.on_event = watch.listener();
 
-  const client::TaskHandler handler = HandlerOf(options.command, stop_all);
+  const client::TaskHandler handler = HandlerOf(options.command);
   std::map<std::string, client::TaskHandler> handlers;
   for (const std::string& name : options.names) handlers.emplace(name, handler);
   const auto worker = handlers.empty()
@@ -61,7 +61,10 @@ absl::Status Work(const WorkOptions& options, const Session& session) {
                           : std::make_unique<client::Worker>(**client, std::move(handlers), std::move(worker_options));
   const absl::Status end = AwaitEnd(watch, signals, (*client)->options().timeout, *timeout);
   if (!end.ok()) return end;
-  StopInGoodOrder(session.console, signals, *stop_all, [&worker](absl::Duration grace) { worker->Stop(grace); });
+  // In a hurry the tasks are given back, not failed: their commands end as they are cancelled.
+  StopInGoodOrder(
+      session.console, signals, [&worker] { worker->Stop(absl::ZeroDuration()); },
+      [&worker](absl::Duration grace) { worker->Stop(grace); });
   return absl::OkStatus();
 }
 
@@ -77,12 +80,7 @@ Command CommandFor(const v1::WorkResponse::Task& task, const std::string& line) 
                                      {"ACTIONCLUSTER_TASK_DEADLINE", ""}},
                      .input = task.data()};
   if (task.has_args()) command.input = absl::StrCat(client::ToJson(task.args()), "\n");
-  if (task.has_deadline()) {
-    const absl::Time deadline =
-        absl::FromUnixSeconds(task.deadline().seconds()) + absl::Nanoseconds(task.deadline().nanos());
-    command.environment["ACTIONCLUSTER_TASK_DEADLINE"] =
-        absl::FormatTime("%Y-%m-%d%ET%H:%M:%E*SZ", deadline, absl::UTCTimeZone());
-  }
+  if (task.has_deadline()) command.environment["ACTIONCLUSTER_TASK_DEADLINE"] = FormatDeadline(task.deadline());
   return command;
 }
 
@@ -125,7 +123,7 @@ void AddWorkCommand(CommandTree& tree) {
            "an error is that error. --timeout\n"
            "is for being attached at first. SIGINT, SIGTERM, SIGHUP and SIGQUIT let what runs finish for up to 10 s, "
            "then give\n"
-           "the rest back; then the exit status is 0.\n"},
+           "the rest back, at once if they come again; then the exit status is 0.\n"},
       [options](const Session& session) { return Work(*options, session); });
   app->group(kTasksHeading);
   const auto add_list = [app](const std::string& name, std::vector<std::string>& list, const std::string& meaning,

@@ -1,10 +1,8 @@
 #include "server/services/node_proto.h"
 
-#include "google/protobuf/util/time_util.h"
+#include "server/services/time_proto.h"
 
 namespace actioncluster {
-
-using google::protobuf::util::TimeUtil;
 
 v1::Node NodeToProto(const internal::v1::NodeRecord& record) {
   v1::Node node;
@@ -13,7 +11,7 @@ v1::Node NodeToProto(const internal::v1::NodeRecord& record) {
   node.set_host(record.host());
   node.set_pid(record.pid());
   node.set_version(record.version());
-  *node.mutable_started_at() = TimeUtil::MicrosecondsToTimestamp(record.started_at_us());
+  *node.mutable_started_at() = TimeToProto(absl::FromUnixMicros(record.started_at_us()));
   *node.mutable_addresses() = record.addresses();
   *node.mutable_methods() = record.methods();
   node.set_draining(record.draining());
@@ -22,7 +20,7 @@ v1::Node NodeToProto(const internal::v1::NodeRecord& record) {
 
 v1::Node NodeToProto(const Membership::Snapshot& snapshot) {
   v1::Node node = NodeToProto(snapshot.record);
-  *node.mutable_last_seen() = TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(snapshot.last_seen));
+  *node.mutable_last_seen() = TimeToProto(snapshot.last_seen);
   node.mutable_counts()->set_calls_running(snapshot.stats.calls_running());
   node.mutable_counts()->set_calls_waiting(snapshot.stats.calls_waiting());
   node.mutable_counts()->set_applications(snapshot.stats.applications());

@@ -17,6 +17,8 @@ using internal::v1::RecurringRecord;
 using internal::v1::TaskTemplate;
 
 constexpr size_t kMaxCronBytes = 1024;
+// The id of its tasks, this and `@` and a slot in microseconds, is one that can be asked for.
+constexpr size_t kMaxIdBytes = 256 - 17;
 
 absl::StatusOr<TaskOutcome::FollowUp> TaskOf(const v1::ScheduleRecurringRequest& request) {
   const v1::EnqueueRequest& task = request.task();
@@ -114,6 +116,9 @@ void SetRequest(const TaskTemplate& task, v1::EnqueueRequest* request) {
 
 absl::StatusOr<Recurring> RecurringOf(const v1::ScheduleRecurringRequest& request) {
   if (absl::Status valid = ValidateName(request.id(), "id"); !valid.ok()) return valid;
+  if (request.id().size() > kMaxIdBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("id must have at most ", kMaxIdBytes, " bytes"));
+  }
   absl::StatusOr<TaskOutcome::FollowUp> task = TaskOf(request);
   if (!task.ok()) return task.status();
   if (!v1::MissedSlots_IsValid(request.missed())) {

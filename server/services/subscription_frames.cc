@@ -8,8 +8,8 @@
 #include "actioncluster/v1/pubsub.pb.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
-#include "google/protobuf/util/time_util.h"
 #include "google/protobuf/wire_format_lite.h"
+#include "server/services/time_proto.h"
 
 namespace actioncluster {
 namespace {
@@ -30,8 +30,7 @@ grpc::ByteBuffer EncodeMessage(const PubSub::Incoming& message) {
   v1::SubscribeResponse envelope;
   envelope.set_message_type(std::string(message.type));
   envelope.set_node_id(std::string(message.node_id));
-  *envelope.mutable_sent_at() =
-      google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(message.sent_at));
+  *envelope.mutable_sent_at() = TimeToProto(message.sent_at);
   std::string head = envelope.SerializeAsString();
   if (message.kind == Content::Kind::kNone) {
     const grpc::Slice slice(head);

@@ -12,8 +12,6 @@ namespace {
 
 constexpr uint32_t kDefaultSize = 100;
 constexpr uint32_t kMaxSize = 1000;
-// What gRPC's clients take by default, less what a token and the frame take.
-constexpr size_t kMaxPageBytes = size_t{4096 - 16} * 1024;
 
 // As TaskStore gives it: a score and an id.
 bool IsToken(const std::string& token) {
@@ -69,7 +67,7 @@ void TaskPageFlow::Convert(TaskStore::Page page, size_t bytes) {
       *proto = TaskToProto(std::move(task), self->request_.filter.queue());
       size += proto->ByteSizeLong() + 8;
     }
-    if (size <= kMaxPageBytes || read <= 1) return std::move(self->done_)(std::move(converted));
+    if (size <= kMaxListingBytes || read <= 1) return std::move(self->done_)(std::move(converted));
     Loop& loop = self->rooms_.loop;
     loop.Post([self = std::move(self), read] { self->Read(static_cast<int>(read / 2)); });
   });

@@ -14,6 +14,7 @@
 #include "backplane/tasks/task_id.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
+#include "server/services/time_proto.h"
 
 // Between the public messages of tasks and the values of backplane/tasks. What comes in is checked against what tasks.proto states: INVALID_ARGUMENT, or
 // LIMIT_EXCEEDED for what is too large, with the path of the field in the message. Pure, but that NewTaskOf reads the clock and makes ids; any thread.
@@ -22,6 +23,9 @@ namespace actioncluster {
 // What a task's input or result may have at most, serialized; and what a worker may say of how far it is.
 inline constexpr size_t kMaxTaskContentBytes = size_t{1024} * 1024;
 inline constexpr size_t kMaxProgressBytes = size_t{64} * 1024;
+
+// What an answer may have: what gRPC's clients take by default, less what a token and the frame take.
+inline constexpr size_t kMaxListingBytes = size_t{4096 - 16} * 1024;
 
 // `tasks[3].name`; a path may be empty.
 std::string FieldPath(absl::string_view path, absl::string_view name);
@@ -32,21 +36,12 @@ absl::StatusOr<TaskOutcome::FollowUp> NewTaskOf(const v1::EnqueueRequest& reques
 // The content, or LIMIT_EXCEEDED if it is larger.
 absl::StatusOr<Content> AtMost(size_t bytes, Content content, absl::string_view field);
 
-// In whole microseconds, rounded up; at least and at most so long. INVALID_ARGUMENT also for seconds and nanos that do not fit together.
-absl::StatusOr<absl::Duration> DurationOf(const google::protobuf::Duration& duration, absl::Duration least,
-                                          absl::Duration most, absl::string_view field);
-absl::StatusOr<absl::Time> TimeOf(const google::protobuf::Timestamp& timestamp, absl::string_view field);
-
 // The id that a request names in `task_id`.
 absl::StatusOr<TaskId> TaskIdOf(absl::string_view task_id);
 // A queue's name; empty is `default`.
 absl::StatusOr<std::string> QueueOrDefault(absl::string_view queue, absl::string_view field);
 absl::StatusOr<TaskState> TaskStateOf(v1::TaskState state, absl::string_view field);
 absl::StatusOr<QueueLimits> QueueLimitsOf(const v1::QueueLimits& limits);
-
-// In whole microseconds.
-google::protobuf::Duration DurationToProto(absl::Duration duration);
-google::protobuf::Timestamp TimeToProto(absl::Time time);
 
 v1::TaskState StateToProto(TaskState state);
 // Without the input, unless the view has it.

@@ -107,9 +107,9 @@ class TaskService final : public v1::TaskService::CallbackService {
   grpc::ServerUnaryReactor* ChangeFailed(UnaryCall* call, const Request& request, TaskStore::Change change,
                                          SetCount set_count);
   grpc::ServerUnaryReactor* SetPaused(UnaryCall* call, const std::string& queue, bool paused);
-  // The counts and settings of all queues whose names begin so, by name.
+  // The counts and settings of all queues whose names begin so, by name; `use` says how the call ends.
   void ViewQueues(UnaryCall* call, const std::string& prefix,
-                  absl::AnyInvocable<void(const std::vector<QueueView>&)> use);
+                  absl::AnyInvocable<absl::Status(const std::vector<QueueView>&)> use);
 
   const Rooms rooms_;
 };

@@ -12,6 +12,7 @@
 #include "server/services/queue_tour.h"
 #include "server/services/task_proto.h"
 #include "server/services/task_service.h"
+#include "server/services/worker_proto.h"
 
 namespace actioncluster {
 namespace {
@@ -55,6 +56,7 @@ class ListWorkersFlow : public std::enable_shared_from_this<ListWorkersFlow> {
       return;
     }
     response_->mutable_workers()->MergeFrom(of_node.workers());
+    response_->set_omitted(response_->omitted() + of_node.omitted());
   }
 
   void End(const absl::Status& status) {
@@ -71,6 +73,7 @@ class ListWorkersFlow : public std::enable_shared_from_this<ListWorkersFlow> {
               [](const auto* a, const auto* b) {
                 return std::tie(a->node_id(), a->worker_id()) < std::tie(b->node_id(), b->worker_id());
               });
+    FitIntoMessage(response_);
     call_->Finish(absl::OkStatus());
   }
 
@@ -82,7 +85,7 @@ class ListWorkersFlow : public std::enable_shared_from_this<ListWorkersFlow> {
 }  // namespace
 
 void TaskService::ViewQueues(UnaryCall* call, const std::string& prefix,
-                             absl::AnyInvocable<void(const std::vector<QueueView>&)> use) {
+                             absl::AnyInvocable<absl::Status(const std::vector<QueueView>&)> use) {
   rooms_.loop.Post([this, call, prefix, use = std::move(use)]() mutable {
     rooms_.store.ListQueues([this, call, caller = Caller(call), prefix,
                              use = std::move(use)](absl::StatusOr<std::vector<std::string>> queues) mutable {
@@ -99,8 +102,7 @@ void TaskService::ViewQueues(UnaryCall* call, const std::string& prefix,
             rooms_.store.View(queue, std::move(then));
           },
           [call, use = std::move(use)](const absl::StatusOr<std::vector<QueueView>>& views) mutable {
-            if (views.ok()) use(*views);
-            call->Finish(views.status());
+            call->Finish(views.ok() ? use(*views) : views.status());
           });
     });
   });
@@ -111,9 +113,12 @@ grpc::ServerUnaryReactor* TaskService::ListQueues(grpc::CallbackServerContext* c
                                                   v1::ListQueuesResponse* response) {
   auto* call = UnaryCall::Start();
   if (absl::Status admitted = Admit("ListQueues", *context); !admitted.ok()) return call->Finish(admitted);
-  ViewQueues(call, request->prefix(), [response](const std::vector<QueueView>& queues) {
+  ViewQueues(call, request->prefix(), [response](const std::vector<QueueView>& queues) -> absl::Status {
     response->mutable_queues()->Reserve(static_cast<int>(queues.size()));
     for (const QueueView& queue : queues) *response->add_queues() = QueueToProto(queue);
+    if (response->ByteSizeLong() <= kMaxListingBytes) return absl::OkStatus();
+    return MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the queues have more than 4 MiB together: list them by prefix",
+                     {{"limit", "response_bytes"}});
   });
   return call->reactor();
 }
@@ -122,11 +127,12 @@ grpc::ServerUnaryReactor* TaskService::Stats(grpc::CallbackServerContext* contex
                                              v1::StatsResponse* response) {
   auto* call = UnaryCall::Start();
   if (absl::Status admitted = Admit("Stats", *context); !admitted.ok()) return call->Finish(admitted);
-  ViewQueues(call, /*prefix=*/"", [response](const std::vector<QueueView>& queues) {
+  ViewQueues(call, /*prefix=*/"", [response](const std::vector<QueueView>& queues) -> absl::Status {
     QueueCounts sum;
     for (const QueueView& queue : queues) Add(queue.counts, sum);
     *response->mutable_counts() = CountsToProto(sum);
     response->set_queues(static_cast<uint32_t>(queues.size()));
+    return absl::OkStatus();
   });
   return call->reactor();
 }

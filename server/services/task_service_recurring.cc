@@ -17,8 +17,16 @@
 namespace actioncluster {
 namespace {
 
-// More than this is not gathered for one answer.
-constexpr size_t kMaxListBytes = size_t{64} * 1024 * 1024;
+// More than this is not gathered for one answer, of which inputs may be left out.
+constexpr size_t kMaxGatheredBytes = size_t{64} * 1024 * 1024;
+constexpr size_t kMostBytesWithInputs = size_t{3} * 1024 * 1024;
+// A tag and a length.
+constexpr size_t kFieldBytes = 8;
+
+absl::Status TooManySchedules() {
+  return MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the schedules are too many for one answer: list them by queue",
+                   {{"limit", "response_bytes"}});
+}
 
 // One ListRecurring: the schedules of some queues, converted off the I/O thread. Confined to the I/O thread.
 class ListRecurringFlow : public std::enable_shared_from_this<ListRecurringFlow> {
@@ -53,19 +61,23 @@ class ListRecurringFlow : public std::enable_shared_from_this<ListRecurringFlow>
   absl::StatusOr<std::vector<RecurringView>> Bounded(absl::StatusOr<std::vector<RecurringView>> schedules) {
     if (!schedules.ok()) return schedules;
     for (const RecurringView& view : *schedules) bytes_ += view.schedule.size() + view.id.size();
-    if (bytes_ <= kMaxListBytes) return schedules;
-    return MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED,
-                     "the schedules have more than 64 MiB together: list them by queue", {{"limit", "response_bytes"}});
+    if (bytes_ <= kMaxGatheredBytes) return schedules;
+    return TooManySchedules();
   }
 
   void Answer(std::vector<std::vector<RecurringView>> schedules) {
     offload_.Run(bytes_, [self = shared_from_this(), schedules = std::move(schedules)] {
+      size_t bytes = 0;
       for (size_t i = 0; i < schedules.size(); ++i) {
         for (const RecurringView& view : schedules[i]) {
-          *self->response_->add_recurring() = RecurringToProto(view, self->queues_[i]);
+          v1::ListRecurringResponse::Recurring& one = *self->response_->add_recurring();
+          one = RecurringToProto(view, self->queues_[i]);
+          if (bytes + one.ByteSizeLong() > kMostBytesWithInputs)
+            one.mutable_schedule()->mutable_task()->clear_content();
+          bytes += one.ByteSizeLong() + kFieldBytes;
         }
       }
-      self->call_->Finish(absl::OkStatus());
+      self->call_->Finish(bytes <= kMaxListingBytes ? absl::OkStatus() : TooManySchedules());
     });
   }
 

@@ -13,13 +13,15 @@
 namespace actioncluster {
 namespace {
 
-// Four times the outcomes that can be outstanding, and more: who sends more frames than the node handles is flooding.
-constexpr size_t kMaxUnhandled = 16'384;
 constexpr int kMaxQueues = 64;
 constexpr int kMaxNames = 256;
 constexpr uint32_t kMaxConcurrency = 1024;
 constexpr size_t kMaxWorkerNameBytes = 256;
 constexpr int kMaxFollowUps = 100;
+// Of a frame: four times what any worker may owe.
+constexpr size_t kMaxOutcomes = 4 * kMaxConcurrency;
+// What an outcome takes besides its content, about.
+constexpr size_t kOutcomeBytes = 256;
 // Turns that are under way when a worker becomes congested still bring it tasks.
 constexpr size_t kMaxOutboxBytes = size_t{64} * 1024 * 1024;
 // What a task costs besides its input, about.
@@ -92,6 +94,7 @@ absl::Status Fill(const v1::WorkRequest::Progress& progress, TaskOutcome* outcom
 }
 
 // What is wrong with what a worker says fails that one attempt, so that whoever waits for the task hears of it; the worker's other tasks go on.
+// If it was no more than how far the task is, the worker still runs it, and is told to stop.
 template <class Said>
 TaskOutcome OutcomeOf(const Said& said) {
   TaskOutcome outcome;
@@ -113,6 +116,8 @@ const char* NameOf(RevokeReason reason) {
       return "timeout";
     case RevokeReason::kLeaseLost:
       return "lease_lost";
+    case RevokeReason::kInvalid:
+      return "invalid";
   }
   return "";
 }
@@ -140,42 +145,12 @@ void ToProto(WorkerTask task, v1::WorkResponse::Task* proto) {
 }  // namespace
 
 WorkStream::WorkStream(Loop& loop, WorkerHost& host, Offload& offload)
-    : loop_(loop),
-      host_(host),
-      outbox_(
-          offload, {.bytes = kMaxOutboxBytes}, [this](const v1::WorkResponse* frame) { StartWrite(frame); },
-          [this](grpc::Status status) { Finish(std::move(status)); }) {}
+    : AttachedStream(loop, offload, {.bytes = kMaxOutboxBytes}, "the worker"), host_(host) {}
 
 grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse>* WorkStream::Start(Loop& loop, WorkerHost& host,
                                                                               Offload& offload,
                                                                               const absl::Status& admitted) {
-  std::shared_ptr<WorkStream> stream(new WorkStream(loop, host, offload));
-  stream->self_ = stream;
-  if (!admitted.ok()) {
-    stream->End(admitted, /*flush=*/false);
-    return stream.get();
-  }
-  stream->StartRead(&stream->request_);
-  return stream.get();
-}
-
-void WorkStream::OnReadDone(bool ok) {
-  if (!ok) {
-    // The worker has closed its half, or is gone: either way there are no more outcomes.
-    End(absl::OkStatus(), /*flush=*/true);
-    return;
-  }
-  if (absl::Status handled = Handle(request_); !handled.ok()) {
-    End(handled, /*flush=*/true);
-    return;
-  }
-  if (unhandled_.load(std::memory_order_relaxed) > kMaxUnhandled) {
-    End(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "frames come faster than they can be handled",
-                  {{"limit", "frames"}}),
-        /*flush=*/false);
-    return;
-  }
-  StartRead(&request_);
+  return Begin(std::shared_ptr<WorkStream>(new WorkStream(loop, host, offload)), admitted);
 }
 
 absl::Status WorkStream::Handle(const v1::WorkRequest& frame) {
@@ -187,13 +162,12 @@ absl::Status WorkStream::Handle(const v1::WorkRequest& frame) {
     case v1::WorkRequest::kStart:
       return HandleStart(frame.start());
     case v1::WorkRequest::kOutcomes:
-      HandleOutcomes(frame.outcomes());
-      return absl::OkStatus();
+      return HandleOutcomes(frame.outcomes());
     case v1::WorkRequest::kHeartbeat:
-      OnLoop([this](WorkerHost::WorkerId id) { host_.Heard(id); });
+      OnLoop(0, [this](HostId id) { host_.Heard(id); });
       return absl::OkStatus();
     case v1::WorkRequest::kStop:
-      OnLoop([this](WorkerHost::WorkerId id) { host_.Stop(id); });
+      OnLoop(0, [this](HostId id) { host_.Stop(id); });
       return absl::OkStatus();
     case v1::WorkRequest::FRAME_NOT_SET:
       break;
@@ -206,48 +180,39 @@ absl::Status WorkStream::HandleStart(const v1::WorkRequest::Start& frame) {
   absl::StatusOr<WorkerSpec> spec = SpecOf(frame);
   if (!spec.ok()) return spec.status();
   started_ = true;
-  loop_.Post([self = shared_from_this(), spec = *std::move(spec)]() mutable {
-    if (self->ended_) return;
-    const absl::StatusOr<WorkerHost::WorkerId> id = self->host_.Attach(std::move(spec), self);
+  loop().Post([self = std::static_pointer_cast<WorkStream>(shared_from_this()), spec = *std::move(spec)]() mutable {
+    const absl::StatusOr<HostId> id = self->host_.Attach(std::move(spec), self);
     if (!id.ok()) return self->End(id.status(), /*flush=*/true);
-    self->id_ = *id;
+    self->SetId(*id);
   });
   return absl::OkStatus();
 }
 
-void WorkStream::HandleOutcomes(const v1::WorkRequest::Outcomes& frame) {
+absl::Status WorkStream::HandleOutcomes(const v1::WorkRequest::Outcomes& frame) {
+  const size_t count = static_cast<size_t>(frame.progress_size()) + static_cast<size_t>(frame.completed_size()) +
+                       static_cast<size_t>(frame.failed_size());
+  if (count > kMaxOutcomes) {
+    return MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, absl::StrCat("at most ", kMaxOutcomes, " outcomes a frame"),
+                     {{"limit", "outcomes"}});
+  }
   std::vector<WorkerOutcome> outcomes;
-  outcomes.reserve(static_cast<size_t>(frame.progress_size()) + static_cast<size_t>(frame.completed_size()) +
-                   static_cast<size_t>(frame.failed_size()));
-  const auto add = [&](const auto& said) {
+  outcomes.reserve(count);
+  const auto add = [&](const auto& said, bool ends) {
     const absl::StatusOr<TaskId> id = TaskId::Parse(said.task_id());
-    if (!id.ok()) {
-      // No task has this id, so no worker has such a task.
-      Push(0, [task_id = said.task_id(), token = said.token()] {
-        return RevokedFrame(task_id, token, RevokeReason::kLeaseLost);
-      });
-      return;
-    }
+    // No task has such an id, so no worker has such a task.
+    if (!id.ok()) return PushRevoked(said.task_id(), said.token(), RevokeReason::kLeaseLost);
     TaskOutcome outcome = OutcomeOf(said);
     outcome.id = id->id;
     outcome.token = said.token();
-    outcomes.push_back({.queue = id->queue, .outcome = std::move(outcome)});
+    outcomes.push_back({.queue = id->queue, .outcome = std::move(outcome), .ends = ends});
   };
   // How far a task is comes before its end.
-  for (const v1::WorkRequest::Progress& progress : frame.progress()) add(progress);
-  for (const v1::WorkRequest::Completed& completed : frame.completed()) add(completed);
-  for (const v1::WorkRequest::Failed& failed : frame.failed()) add(failed);
-  OnLoop([this, outcomes = std::move(outcomes)](WorkerHost::WorkerId id) mutable {
-    host_.Settle(id, std::move(outcomes));
-  });
-}
-
-void WorkStream::OnLoop(absl::AnyInvocable<void(WorkerHost::WorkerId) &&> task) {
-  unhandled_.fetch_add(1, std::memory_order_relaxed);
-  loop_.Post([self = shared_from_this(), task = std::move(task)]() mutable {
-    self->unhandled_.fetch_sub(1, std::memory_order_relaxed);
-    if (self->id_ != 0) std::move(task)(self->id_);
-  });
+  for (const v1::WorkRequest::Progress& progress : frame.progress()) add(progress, /*ends=*/false);
+  for (const v1::WorkRequest::Completed& completed : frame.completed()) add(completed, /*ends=*/true);
+  for (const v1::WorkRequest::Failed& failed : frame.failed()) add(failed, /*ends=*/true);
+  OnLoop(frame.ByteSizeLong() + count * kOutcomeBytes,
+         [this, outcomes = std::move(outcomes)](HostId id) mutable { host_.Settle(id, std::move(outcomes)); });
+  return absl::OkStatus();
 }
 
 void WorkStream::SendStarted(const std::string& worker_id, const std::string& node_id, absl::Duration heartbeat_every) {
@@ -264,8 +229,8 @@ bool WorkStream::SendTasks(std::vector<WorkerTask> tasks) {
   size_t bytes = 0;
   for (const WorkerTask& task : tasks) bytes += kTaskBytes + task.task.input.body.size();
   unwritten_.fetch_add(bytes, std::memory_order_relaxed);
-  return outbox_.Push(bytes, [self = shared_from_this(), bytes, tasks = std::move(tasks)]() mutable {
-    self->Written(bytes);
+  return TryPush(bytes, [this, bytes, tasks = std::move(tasks)]() mutable {
+    Written(bytes);
     v1::WorkResponse response;
     response.mutable_tasks()->mutable_tasks()->Reserve(static_cast<int>(tasks.size()));
     for (WorkerTask& task : tasks) ToProto(std::move(task), response.mutable_tasks()->add_tasks());
@@ -277,11 +242,18 @@ bool WorkStream::SendTasks(std::vector<WorkerTask> tasks) {
 void WorkStream::Written(size_t bytes) {
   const size_t before = unwritten_.fetch_sub(bytes, std::memory_order_relaxed);
   if (before < kMaxUnwritten || before - bytes >= kMaxUnwritten) return;
-  OnLoop([this](WorkerHost::WorkerId id) { host_.HasRoom(id); });
+  OnLoop(0, [this](HostId id) { host_.HasRoom(id); });
 }
 
 void WorkStream::SendRevoked(const LeaseRef& lease, RevokeReason reason) {
-  Push(0, [lease, reason] { return RevokedFrame(TextOf(lease), lease.token, reason); });
+  PushRevoked(TextOf(lease), lease.token, reason);
+}
+
+void WorkStream::PushRevoked(std::string task_id, int64_t token, RevokeReason reason) {
+  const size_t bytes = task_id.size();
+  Push(bytes, [task_id = std::move(task_id), token, reason]() mutable {
+    return RevokedFrame(std::move(task_id), token, reason);
+  });
 }
 
 void WorkStream::SendRecorded(std::vector<RecordedOutcome> outcomes) {
@@ -303,26 +275,6 @@ void WorkStream::SendDraining(const std::vector<std::string>& alternatives) {
     response.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
     return response;
   });
-}
-
-void WorkStream::Push(size_t bytes, Outbox<v1::WorkResponse>::Make make) {
-  if (outbox_.Push(bytes, std::move(make))) return;
-  End(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "the worker does not read its frames", {{"limit", "outbox"}}),
-      /*flush=*/false);
-}
-
-void WorkStream::End(const absl::Status& status, bool flush) {
-  if (ended_.exchange(true)) return;
-  // What it has is given back now, not when gRPC has flushed the stream.
-  loop_.Post([self = shared_from_this()] {
-    if (self->id_ != 0) self->host_.Detach(std::exchange(self->id_, 0));
-  });
-  outbox_.End(status, flush);
-}
-
-void WorkStream::OnDone() {
-  End(absl::OkStatus(), /*flush=*/false);
-  self_.reset();
 }
 
 }  // namespace actioncluster

@@ -10,15 +10,16 @@ namespace actioncluster {
 namespace {
 
 constexpr size_t kMostBytesWithTasks = size_t{3} * 1024 * 1024;
-constexpr size_t kMostBytes = size_t{4} * 1024 * 1024;
+// A tag and a length.
+constexpr size_t kFieldBytes = 8;
 
 }  // namespace
 
 v1::ListWorkersResponse WorkersToProto(std::vector<WorkerView> workers, const std::string& node_id) {
   v1::ListWorkersResponse response;
-  size_t bytes = 0;
+  response.mutable_workers()->Reserve(static_cast<int>(workers.size()));
   for (WorkerView& view : workers) {
-    v1::ListWorkersResponse::Worker worker;
+    v1::ListWorkersResponse::Worker& worker = *response.add_workers();
     worker.set_worker_id(std::move(view.worker_id));
     worker.set_worker_name(std::move(view.spec.name));
     worker.set_node_id(node_id);
@@ -33,12 +34,23 @@ v1::ListWorkersResponse WorkersToProto(std::vector<WorkerView> workers, const st
       task->set_name(std::move(working.name));
       *task->mutable_since() = TimeToProto(working.since);
     }
-    if (bytes + worker.ByteSizeLong() > kMostBytesWithTasks) worker.clear_tasks();
-    bytes += worker.ByteSizeLong();
-    if (bytes > kMostBytes) break;
-    *response.add_workers() = std::move(worker);
   }
+  FitIntoMessage(&response);
   return response;
+}
+
+void FitIntoMessage(v1::ListWorkersResponse* response) {
+  size_t bytes = 0;
+  int kept = 0;
+  for (v1::ListWorkersResponse::Worker& worker : *response->mutable_workers()) {
+    if (bytes + worker.ByteSizeLong() > kMostBytesWithTasks) worker.clear_tasks();
+    bytes += worker.ByteSizeLong() + kFieldBytes;
+    if (bytes > kMaxListingBytes) break;
+    ++kept;
+  }
+  const int omitted = response->workers_size() - kept;
+  response->mutable_workers()->DeleteSubrange(kept, omitted);
+  response->set_omitted(response->omitted() + static_cast<uint32_t>(omitted));
 }
 
 }  // namespace actioncluster

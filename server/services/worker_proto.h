@@ -9,9 +9,13 @@
 
 namespace actioncluster {
 
-// The workers of one node as a listing. So that it fits into a message between nodes, past 3 MiB workers are listed without what they are working on, and past 4 MiB none are.
-// Pure; any thread.
+// Listings of workers as messages. Pure; any thread.
+
+// Those of one node, fitted.
 v1::ListWorkersResponse WorkersToProto(std::vector<WorkerView> workers, const std::string& node_id);
+
+// Makes a listing fit into what gRPC's clients take: past 3 MiB workers are listed without what they are working on, and past 4 MiB they are only counted.
+void FitIntoMessage(v1::ListWorkersResponse* response);
 
 }  // namespace actioncluster
 

@@ -41,6 +41,8 @@ struct WorkerTask {
 struct WorkerOutcome {
   std::string queue;
   TaskOutcome outcome;
+  // The worker runs it no more, so its place is free. False also of a kFailed that stands for a progress that makes no sense.
+  bool ends = true;
 };
 
 struct RecordedOutcome {
@@ -48,7 +50,8 @@ struct RecordedOutcome {
   TaskState state;  // After it.
 };
 
-enum class RevokeReason { kCancelled, kTimeout, kLeaseLost };
+// kInvalid: what its worker said of it made no sense, and the attempt has failed.
+enum class RevokeReason { kCancelled, kTimeout, kLeaseLost, kInvalid };
 
 // A worker that is attached to this node, as the table sees it: somewhere to send frames to. Sending never blocks and never calls back into the table; a
 // frame for which there is no room ends the stream. Called on the I/O thread.

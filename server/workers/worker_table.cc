@@ -140,10 +140,14 @@ void WorkerTable::SettleOne(WorkerId id, State& worker, WorkerOutcome said) {
   }
   if (lease->second.state == LeaseState::kSettling) return;  // It says the same thing twice.
   if (lease->second.state == LeaseState::kRevoked) {
-    if (!progress) worker.leases.erase(lease);
+    if (said.ends) worker.leases.erase(lease);
     return;
   }
   outcome.worker = NameOf(worker);
+  if (!said.ends && !progress) {
+    HandIn(0, said.queue, std::move(outcome));
+    return Revoke(id, worker, ref, RevokeReason::kInvalid);
+  }
   if (progress && lease->second.progress != nullptr) {
     lease->second.progress->outcome = std::move(outcome);
     return;

@@ -7,12 +7,16 @@ Usage: cli_tasks_test.py PROGRAM [TEST...]
 import base64
 import json
 import os
+import resource
 import select
 import signal
+import subprocess
 import tempfile
+import time
 import unittest
 import uuid
 
+import cli_support
 from cli_support import HANDLER_FAILED, LIMIT_S, NOT_FOUND, OK, OTHER, TIMEOUT, USAGE, CliTest, await_true
 
 CONFLICT = 9
@@ -225,14 +229,40 @@ class WorkTest(TasksTest):
         with tempfile.TemporaryDirectory() as folder:
             os.mkfifo(f"{folder}/life")
             worker = self.work(f"exec 9>{folder}/life; echo begun >&9; sleep 1000")
-            self.enqueue("x")
+            task_id = self.enqueue("x", "--max-attempts", "1")
             with open(f"{folder}/life", "rb") as life:
                 self.assertEqual(life.readline(), b"begun\n")
+                begun = time.monotonic()
                 worker.process.send_signal(signal.SIGINT)
                 worker.err("stopping")
                 self.assertEqual(worker.stop(), OK)
+                self.assertLess(time.monotonic() - begun, 8, "it is not to wait for the 10 s that the first leaves")
                 ended, _, _ = select.select([life], [], [], LIMIT_S)
                 self.assertEqual((ended, life.read()), ([life], b""))
+            # Given back, not failed.
+            task = self.await_state(task_id, "READY")
+            self.assertEqual((task["attempts"], task["lost_leases"]), (0, 1))
+
+    def test_as_many_commands_run_at_once_as_were_asked_for_or_none(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        many = 60
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(f"{folder}/go")
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+                worker = self.work(f"read line < {folder}/go", "--concurrency", str(many))
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            tasks = [self.enqueue("x", "--retain", "1m") for _ in range(many)]
+            await_true(lambda: len(self.listed("list", "--queue", self.queue, "--state", "active")) == many)
+            with open(f"{folder}/go", "w") as go:
+                go.write("go\n" * many)
+            for task_id in tasks:
+                self.await_state(task_id, "DONE")
+            self.assertEqual(worker.stop(), OK)
+        limited = subprocess.run(["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", cli_support.PROGRAM, "work", "--exec", "true", "--concurrency", "1024"],
+                                 env=self.env, capture_output=True, text=True, timeout=LIMIT_S)
+        self.assertEqual((limited.returncode, "256 (ulimit -n)" in limited.stderr), (USAGE, True), limited.stderr)
 
 
 class QueuesTest(TasksTest):

@@ -66,7 +66,7 @@ TEST_F(TaskLimitsTest, APausedQueueGivesNothingOnAnyNodeUntilItIsResumed) {
   StartWorkers(2, Completing);
   Pause(one_);
   for (int i = 0; i < 4; ++i) Enqueue(i % 2 == 0 ? one_ : two_, NewTask("work", kQueue));
-  absl::SleepFor(kQuiet);
+  absl::SleepFor(kQuiet);  // That nothing happens.
   EXPECT_EQ(Came(), 0U);
   const absl::Time begun = absl::Now();
   Resume(two_);
@@ -101,7 +101,7 @@ TEST_F(TaskLimitsTest, NoMoreRunAtOnceThanAllowedOverTwoNodes) {
   StartWorkers(10, Holding);
   for (int i = 0; i < 12; ++i) Enqueue(i % 2 == 0 ? one_ : two_, NewTask("work", kQueue));
   ASSERT_TRUE(AwaitCame(kMost));
-  absl::SleepFor(kQuiet);
+  absl::SleepFor(kQuiet);  // That nothing happens.
   EXPECT_EQ(Came(), kMost);
   EXPECT_EQ(CountsOf(one_, kQueue).active(), kMost);
   // One that ends makes room for one, wherever.

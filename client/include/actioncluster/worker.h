@@ -118,7 +118,7 @@ class Worker {
 
   // Takes no more tasks, lets running handlers finish and their outcomes be recorded for up to `grace`, and ends the stream; the rest is cancelled, and
   // given to other workers. No handler runs when it returns, so one that neither ends nor heeds OnCancel holds it up; no handler may call it.
-  // Again: nothing happens.
+  // Again, also while another thread is in it: the grace that ends first counts.
   void Stop(absl::Duration grace = absl::Seconds(10));
 
  private:

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -173,7 +174,7 @@ TEST_F(WorkerTest, OutcomesThatComeWhileOneIsWrittenGoTogether) {
                 {.concurrency = kTasks + 2, .threads = 1, .on_event = events_.Callback()});
   Await(Kind::kLost);
   EXPECT_EQ(ids.size(), static_cast<size_t>(kTasks + 2));
-  EXPECT_LT(frames.size(), static_cast<size_t>(kTasks / 2)) << "how many go together depends on what gRPC buffers";
+  EXPECT_GE(*std::max_element(frames.begin(), frames.end()), kTasks - 1) << "all but the last, which may come later";
 }
 
 TEST_F(WorkerTest, BeatsAsOftenAsTheNodeSays) {

@@ -44,7 +44,7 @@ class ExecTest : public testing::Test {
 
   absl::StatusOr<std::string> Run(const std::string& line, const std::string& input = "") {
     return RunCommand({.line = line, .environment = {{"ANSWER", "42"}, {"ROOT", root_}}, .input = input}, cancelled_,
-                      stop_all_, options_);
+                      &stop_all_, options_);
   }
   // The process id that a command has written to a file, once it has.
   pid_t PidIn(const std::string& name) const {

@@ -86,6 +86,15 @@ class WorkStreamTest : public ::testing::Test {
     return Enqueue(std::move(request));
   }
 
+  v1::TaskState StateOf(const std::string& id) {
+    grpc::ClientContext context;
+    v1::GetRequest request;
+    request.set_task_id(id);
+    v1::GetResponse response;
+    EXPECT_TRUE(node_.tasks().Get(&context, request, &response).ok());
+    return response.task().state();
+  }
+
   grpc::Status EndOf(const v1::WorkRequest& first) {
     WorkerStream stream(node_);
     stream.Write(first);
@@ -209,9 +218,44 @@ TEST_F(WorkStreamTest, AnOutcomeWithInvalidContentFailsThatAttemptAlone) {
     auto* completed = About(task, outcomes->add_completed());
     for (int i = 0; i < 101; ++i) completed->add_enqueue()->set_name("n");
   });
-  fails("progress", [](const Frame::Task& task, v1::WorkRequest::Outcomes* outcomes) {
-    About(task, outcomes->add_progress())->set_data(std::string((64 << 10) + 1, 'x'));
-  });
+}
+
+TEST_F(WorkStreamTest, AProgressThatMakesNoSenseFailsTheAttemptAndItsPlaceIsTakenUntilTheOutcome) {
+  v1::EnqueueRequest request;
+  request.set_queue("q");
+  request.mutable_retry()->set_max_attempts(1);
+  Enqueue(std::move(request));
+  WorkerStream worker(node_, "q");
+  const Frame::Task task = worker.ReadTask();
+  v1::WorkRequest progress;
+  About(task, progress.mutable_outcomes()->add_progress())->mutable_result()->set_number_value(std::nan(""));
+  worker.Write(progress);
+  const Frame revoked = worker.Read();
+  EXPECT_EQ(revoked.revoked().task_id(), task.id());
+  EXPECT_EQ(revoked.revoked().reason(), "invalid");
+  const std::string next = Enqueue("q");
+  v1::WorkRequest done;
+  About(task, done.mutable_outcomes()->add_completed());
+  worker.Write(done);
+  EXPECT_EQ(worker.ReadTask().id(), next) << "nothing is recorded, and there is room";
+  EXPECT_EQ(StateOf(task.id()), v1::TASK_STATE_FAILED);
+}
+
+TEST_F(WorkStreamTest, AFrameWithMoreOutcomesThanAnyWorkerOwesEndsTheStream) {
+  for (const int outcomes : {4096, 4097}) {
+    WorkerStream worker(node_, "q");
+    worker.Read();
+    v1::WorkRequest frame;
+    for (int i = 0; i < outcomes; ++i) frame.mutable_outcomes()->add_completed()->set_task_id("q/none");
+    worker.Write(frame);
+    if (outcomes == 4096) {
+      EXPECT_TRUE(worker.Read().has_revoked());
+      continue;
+    }
+    const grpc::Status end = worker.Finish();
+    EXPECT_EQ(end.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_THAT(end.error_message(), HasSubstr("outcomes"));
+  }
 }
 
 TEST_F(WorkStreamTest, AnOutcomeOfATaskThatTheWorkerHasNotGotIsRefused) {

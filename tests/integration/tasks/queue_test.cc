@@ -153,6 +153,22 @@ TEST_P(QueueTest, ASlotIsFiredOnce) {
   EXPECT_THAT(IdsOf(queue_.Lease(5)), ElementsAre("slot 1"));
 }
 
+TEST_P(QueueTest, SchedulesThatNobodyFiresDoNotHoldUpTheOthers) {
+  constexpr int kSchedules = 250;  // More than one sweep takes.
+  const absl::Time due = absl::FromUnixSeconds(1'000'000);
+  for (int i = 0; i < kSchedules; ++i) {
+    queue_.Ask<TaskStore::Scheduled>([&](TaskStore& store, auto done) {
+      store.SetSchedule(QueueClient::kQueue, std::to_string(i), "record", "t", due, std::move(done));
+    });
+  }
+  std::set<std::string> seen;
+  const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+  while (seen.size() < kSchedules) {
+    for (const TaskSweepResult::DueSchedule& schedule : queue_.Sweep().due) seen.insert(schedule.id);
+    ASSERT_LT(MonotonicNow(), give_up) << seen.size() << " of them were seen";
+  }
+}
+
 TEST_P(QueueTest, AScheduleKeepsItsPlaceUnlessItsTimesChange) {
   const absl::Time first = absl::FromUnixSeconds(1'000'000);
   Schedule("t", first);

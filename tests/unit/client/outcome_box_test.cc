@@ -107,6 +107,22 @@ TEST_F(OutcomeBoxTest, OutcomesGoOnWhileMuchProgressIsSaid) {
   EXPECT_EQ(NextFrame().front(), "done done");
 }
 
+TEST_F(OutcomeBoxTest, WhoSaysMuchHoldsUpNobody) {
+  const std::string much(65'000, 'x');
+  const auto chatter = [&] {
+    for (int i = 0; i < 20; ++i) box_.Add(Progress("a" + std::to_string(10 + i), much));
+  };
+  chatter();
+  box_.Add(Progress("z", "99 %"));
+  box_.Add(Completed("z"));
+  std::vector<std::string> said;
+  for (int frames = 0; frames < 3; ++frames) {
+    for (const std::string& each : NextFrame()) said.push_back(each);
+    chatter();  // Before the next frame, each time.
+  }
+  EXPECT_THAT(said, testing::IsSupersetOf({"z is at 99 %", "done z"}));
+}
+
 TEST_F(OutcomeBoxTest, ClearedNothingIsLeft) {
   box_.Add(Progress("a", "1"));
   box_.Add(Completed("a"));

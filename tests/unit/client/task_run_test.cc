@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -155,6 +156,7 @@ TEST_F(TaskRunTest, ProgressIsToldAtOnce) {
     EXPECT_EQ(heard_->progress[0].token(), 3);
     EXPECT_EQ(heard_->progress[0].result().number_value(), 50);
     EXPECT_EQ(context.Progress(TaskContent()).code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(context.Progress(ToValue(std::nan(""))).code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(context.Progress(TaskContent::Bytes(std::string(65'537, 'x'))).code(),
               absl::StatusCode::kResourceExhausted);
   });

@@ -180,6 +180,25 @@ TEST_F(WorkerTableLeasesTest, ATaskThatIsCancelledBeforeItsTurnIsAnsweredIsNotSe
   EXPECT_EQ(Credit(Take(), "a"), 1);
 }
 
+TEST_F(WorkerTableLeasesTest, WhatIsWrongWithAProgressFailsTheAttemptAndThePlaceIsTakenUntilTheOutcome) {
+  const Attached worker = WithTasks({Task("1")});
+  const WorkerTask task = worker.stream->tasks[0];
+  Say(worker, task, TaskOutcome::Kind::kFailed, /*ends=*/false);
+  EXPECT_THAT(worker.stream->revoked, ElementsAre(Pair(Ref(task), RevokeReason::kInvalid)));
+  const TaskTurn turn = Take().at("a");
+  ASSERT_THAT(turn.outcomes, SizeIs(1));
+  EXPECT_EQ(turn.outcomes[0].kind, TaskOutcome::Kind::kFailed);
+  EXPECT_EQ(Credit({{"a", turn}}, "a"), 0) << "its handler still runs";
+  Answer("a");
+  EXPECT_THAT(worker.stream->recorded, IsEmpty()) << "the worker has not ended it";
+  Say(worker, task, TaskOutcome::Kind::kFailed, /*ends=*/false);
+  EXPECT_THAT(Take(), IsEmpty()) << "nor has it by saying the same again";
+  Say(worker, task);
+  const TaskTurn next = Take().at("a");
+  EXPECT_THAT(next.outcomes, IsEmpty());
+  EXPECT_EQ(next.demands.at(0).credit, 1);
+}
+
 TEST_F(WorkerTableLeasesTest, AnAttemptThatTakesTooLongFailsWhateverItsWorkerDoes) {
   const Attached worker = WithTasks({Task("1", absl::Seconds(1)), Task("2")});
   const WorkerTask task = worker.stream->tasks[0];

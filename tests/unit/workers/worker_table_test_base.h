@@ -112,8 +112,10 @@ class WorkerTableTest : public ::testing::Test {
   void Lose(const std::string& queue) { table_.OnTurnLost(queue, BackplaneUnavailable("away"), now_); }
 
   // What the worker says of a task that it was sent.
-  void Say(const Attached& worker, const WorkerTask& task, TaskOutcome::Kind kind = TaskOutcome::Kind::kDone) {
+  void Say(const Attached& worker, const WorkerTask& task, TaskOutcome::Kind kind = TaskOutcome::Kind::kDone,
+           bool ends = true) {
     WorkerOutcome said;
+    said.ends = ends && kind != TaskOutcome::Kind::kProgress;
     said.queue = task.queue;
     said.outcome.kind = kind;
     said.outcome.id = task.task.id;
