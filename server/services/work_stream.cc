@@ -19,7 +19,7 @@ constexpr uint32_t kMaxConcurrency = 1024;
 constexpr size_t kMaxWorkerNameBytes = 256;
 constexpr int kMaxFollowUps = 100;
 // Of a frame: four times what any worker may owe.
-constexpr size_t kMaxOutcomes = 4 * kMaxConcurrency;
+constexpr size_t kMaxOutcomes = size_t{4} * kMaxConcurrency;
 // What an outcome takes besides its content, about.
 constexpr size_t kOutcomeBytes = 256;
 // Turns that are under way when a worker becomes congested still bring it tasks.
