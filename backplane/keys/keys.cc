@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace actioncluster {
 namespace {
@@ -37,6 +38,54 @@ std::string InsideTag(absl::string_view name) {
     }
   }
   return escaped;
+}
+
+// The name that InsideTag has made this of; nothing if it has not.
+std::optional<std::string> FromTag(absl::string_view escaped) {
+  std::string name;
+  name.reserve(escaped.size());
+  for (size_t i = 0; i < escaped.size(); ++i) {
+    if (escaped[i] == '{' || escaped[i] == '}') return std::nullopt;
+    if (escaped[i] != '%') {
+      name += escaped[i];
+      continue;
+    }
+    const absl::string_view code = escaped.substr(i, 3);
+    if (code == "%7B") {
+      name += '{';
+    } else if (code == "%7D") {
+      name += '}';
+    } else if (code == "%25") {
+      name += '%';
+    } else {
+      return std::nullopt;
+    }
+    i += 2;
+  }
+  return name;
+}
+
+// What Redis's glob patterns do not read as themselves.
+std::string InsidePattern(absl::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+absl::string_view LetterOf(Keys::CacheKind kind) {
+  switch (kind) {
+    case Keys::CacheKind::kValue:
+      return "v";
+    case Keys::CacheKind::kLock:
+      return "l";
+    case Keys::CacheKind::kList:
+      return "q";
+  }
+  return "";
 }
 
 }  // namespace
@@ -75,6 +124,40 @@ std::vector<std::string> Keys::Queue(absl::string_view queue) const {
 }
 
 std::string Keys::Queues() const { return absl::StrCat("{", namespace_, ":queues}"); }
+
+std::string Keys::Cache(CacheKind kind, absl::string_view key) const {
+  return absl::StrCat(LetterOf(kind), "{", namespace_, ":c:", InsideTag(key), "}");
+}
+
+std::vector<std::string> Keys::CacheLine(CacheKind kind, absl::string_view key) const {
+  const std::string tag = absl::StrCat("{", namespace_, ":c:", InsideTag(key), "}");
+  const absl::string_view letter = LetterOf(kind);
+  return {absl::StrCat(letter, "-line", tag), absl::StrCat(letter, "-turns", tag), absl::StrCat(letter, "-boots", tag)};
+}
+
+std::string Keys::CacheRequest(absl::string_view key, absl::string_view request_id) const {
+  return absl::StrCat("r{", namespace_, ":c:", InsideTag(key), "}", request_id);
+}
+std::string Keys::CacheScratch(absl::string_view key) const {
+  return absl::StrCat("w{", namespace_, ":c:", InsideTag(key), "}");
+}
+std::string Keys::CacheStaged(absl::string_view key) const {
+  return absl::StrCat("s{", namespace_, ":c:", InsideTag(key), "}");
+}
+std::string Keys::CacheRestore(absl::string_view restore_id) const {
+  return absl::StrCat("{", namespace_, ":restore:", InsideTag(restore_id), "}");
+}
+
+std::string Keys::CachePrefix(CacheKind kind) const { return absl::StrCat(LetterOf(kind), "{", namespace_, ":c:"); }
+
+std::string Keys::CachePattern(CacheKind kind, absl::string_view prefix) const {
+  return absl::StrCat(CachePrefix(kind), InsidePattern(InsideTag(prefix)), "*");
+}
+
+std::optional<std::string> Keys::CacheKeyOf(CacheKind kind, absl::string_view name) const {
+  if (!absl::ConsumePrefix(&name, CachePrefix(kind)) || !absl::ConsumeSuffix(&name, "}")) return std::nullopt;
+  return FromTag(name);
+}
 
 std::string Keys::ChannelAll() const { return absl::StrCat(channels_, "all"); }
 std::string Keys::ChannelBoot(absl::string_view boot_id) const { return absl::StrCat(channels_, "boot:", boot_id); }

@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_
 #define ACTIONCLUSTER_BACKPLANE_KEYS_KEYS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,26 @@ class Keys {
   std::vector<std::string> Queue(absl::string_view queue) const;
   // zset: queue → when it was last claimed to be swept, µs.
   std::string Queues() const;
+
+  // The cache: all of one key share a slot. What they hold stands in scripts/part_cache.lua and part_line.lua.
+  enum class CacheKind { kValue, kLock, kList };
+  std::string Cache(CacheKind kind, absl::string_view key) const;
+  // Of kLock or kList: those who wait in line for it, in the order in which scripts take them.
+  std::vector<std::string> CacheLine(CacheKind kind, absl::string_view key) const;
+  // What a call with this id has come to.
+  std::string CacheRequest(absl::string_view key, absl::string_view request_id) const;
+  // Scripts work there, and leave nothing.
+  std::string CacheScratch(absl::string_view key) const;
+  // A list that is being restored.
+  std::string CacheStaged(absl::string_view key) const;
+  // How far a restore has got.
+  std::string CacheRestore(absl::string_view restore_id) const;
+  // What the names of all values (or locks, lists) begin with.
+  std::string CachePrefix(CacheKind kind) const;
+  // The pattern, as SCAN takes it, of those whose keys begin with `prefix`.
+  std::string CachePattern(CacheKind kind, absl::string_view prefix) const;
+  // The key of such a name; nothing if it is not one of this namespace and kind.
+  std::optional<std::string> CacheKeyOf(CacheKind kind, absl::string_view name) const;
 
   // Channels.
   std::string ChannelAll() const;                             // every node

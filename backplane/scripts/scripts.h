@@ -8,6 +8,17 @@
 // The Lua scripts of this folder, embedded at build. Each states its keys, arguments and returns on top of its file.
 namespace actioncluster::scripts {
 
+extern const redis::Script kCacheDestroy;
+extern const redis::Script kCacheIncrement;
+extern const redis::Script kCacheLoad;
+extern const redis::Script kCacheLock;
+extern const redis::Script kCachePop;
+extern const redis::Script kCachePush;
+extern const redis::Script kCacheRestore;
+extern const redis::Script kCacheRestoreList;
+extern const redis::Script kCacheSave;
+extern const redis::Script kCacheUnlock;
+extern const redis::Script kCacheWait;
 extern const redis::Script kMembershipJoin;
 extern const redis::Script kMembershipRenew;
 extern const redis::Script kMembershipUpdate;

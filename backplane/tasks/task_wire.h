@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "backplane/redis/fields.h"
 #include "backplane/redis/reply.h"
 #include "backplane/tasks/task.h"
 #include "backplane/tasks/task_store.h"
@@ -28,31 +29,7 @@ Arguments TurnArguments(const std::string& queue, const TaskTurn& turn, absl::Du
 // What a task is buried with whose leases are all lost; serialized.
 std::string LeasesLost();
 
-// Reads the elements of an array one after the other. What is not as it should be is noted, and gives a default from then on: look at `status` at the end.
-class Fields {
- public:
-  explicit Fields(redis::ReplyView array);
-
-  bool done() const { return next_ >= array_.size() || !status_.ok(); }
-  std::string Text();
-  int64_t Number();
-  int Int() { return static_cast<int>(Number()); }
-  double Real();
-  // Nothing where the text is empty.
-  std::optional<absl::Time> Moment();
-  // 0 where the text is empty.
-  absl::Duration Micros();
-  redis::ReplyView Element() { return array_[next_++]; }
-  Fields Array() { return Fields(Element()); }
-  // Notes what is wrong with a part, or with what was made of one.
-  void Note(const absl::Status& status);
-  const absl::Status& status() const { return status_; }
-
- private:
-  const redis::ReplyView array_;
-  size_t next_ = 0;
-  absl::Status status_;
-};
+using redis::Fields;
 
 absl::StatusOr<TaskHints> HintsOf(redis::ReplyView reply);
 absl::StatusOr<std::vector<EnqueueOutcome>> OutcomesOf(redis::ReplyView reply);

@@ -1,0 +1,59 @@
+#ifndef ACTIONCLUSTER_BACKPLANE_CACHE_CACHE_SCAN_H_
+#define ACTIONCLUSTER_BACKPLANE_CACHE_CACHE_SCAN_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "backplane/cache/cache.h"
+#include "backplane/cache/cache_store.h"
+#include "backplane/keys/keys.h"
+#include "backplane/redis/client.h"
+
+namespace actioncluster {
+
+// Walks over the keys that there are, bit by bit: each step is one SCAN that Redis is done with in a moment (about 100 µs), whatever there is. Who was there all the time is seen, in rare
+// cases twice; who came or went meanwhile may be.
+//
+// Confined to the I/O thread; callbacks run on it, never inside the calls.
+class CacheScan {
+ public:
+  template <class T>
+  using Then = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
+
+  // The references outlive this.
+  CacheScan(redis::Client& commands, const Keys& keys) : commands_(commands), keys_(keys) {}
+
+  // Where a walk is. It begins with the default.
+  struct Cursor {
+    std::string position = "0";
+    bool done = false;
+  };
+  struct Page {
+    std::vector<std::string> keys;  // May be empty though there is more.
+    Cursor next;
+  };
+  // One step.
+  void Next(Keys::CacheKind kind, const std::string& prefix, const Cursor& cursor, Then<Page> done);
+
+  // Removes the values (or lists) of these keys; Redis frees them in the background. How many there were.
+  void Remove(Keys::CacheKind kind, const std::vector<std::string>& keys, Then<int64_t> done);
+
+  // The locks on these keys; nothing where there is none any more.
+  void ReadLocks(const std::vector<std::string>& keys, Then<std::vector<std::optional<HeldLock>>> done);
+  // A value, whoever has locked it; nothing where there is none any more.
+  void ReadValue(const std::string& key, Then<std::optional<CacheEntry>> done);
+  // Items of a list from `offset` on: at most `count`.
+  void ReadItems(const std::string& key, int64_t offset, int64_t count, Then<std::vector<CacheContent>> done);
+
+ private:
+  redis::Client& commands_;
+  const Keys& keys_;
+};
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_BACKPLANE_CACHE_CACHE_SCAN_H_
