@@ -11,10 +11,12 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backplane/cache/cache.h"
 #include "backplane/keys/keys.h"
 #include "backplane/redis/client.h"
+#include "backplane/redis/command.h"
 
 namespace actioncluster {
 
@@ -96,11 +98,19 @@ class CacheStore {
             Then<Watch> done);
 
  private:
+  // Lock or list, then its line, as scripts take them.
+  std::vector<std::string> LineKeys(const CacheLineRef& line) const;
+  // Runs a script that gives what it says, and whose turns have come.
+  template <class T, class Parse>
+  void Step(const redis::Script& script, const CacheLineRef& line, const std::vector<std::string>& keys,
+            const std::vector<std::string>& arguments, Parse parse, Then<T> done);
+  void PushTo(absl::string_view end, const PushOptions& options, int64_t max_length, Then<int64_t> done);
+
   redis::Client& commands_;
   const Keys& keys_;
   const int64_t max_list_length_;
   TurnListener turns_;
-  int64_t last_token_ = 0;  // The largest that was seen: tokens grow though the clock goes back.
+  int64_t last_token_ = 0;  // The largest of any lock that was seen: tokens grow though the clock goes back.
 };
 
 }  // namespace actioncluster
