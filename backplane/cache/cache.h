@@ -90,6 +90,14 @@ struct LockOutcome {
   std::string held_by;    // If not; empty: another's turn has come.
 };
 
+// A lock that a caller has got.
+struct LockGrant {
+  int64_t token;
+  absl::Time expires_at;
+  bool renewed;  // The holder had it before.
+};
+
+// A lock as anyone sees it.
 struct HeldLock {
   std::string holder;
   int64_t token;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -35,6 +36,8 @@ class LineWait {
   virtual void Finish() = 0;
   // The time is over: the caller hears that.
   virtual void TimedOut() = 0;
+  // It ends for another reason: the caller hears it.
+  virtual void Fail(const absl::Status& why) = 0;
   // The last attempt came to kGot, and the caller was gone: what it got goes back.
   virtual void GiveBack() = 0;
 };
@@ -48,7 +51,7 @@ class CacheLines {
   using WaitId = LineTable::Id;
 
   // The references outlive this. Before Bus::Begin.
-  CacheLines(Loop& loop, Bus& bus, const Membership& membership, const Keys& keys);
+  CacheLines(Loop& loop, Bus& bus, Membership& membership, const Keys& keys);
 
   // Once, before anything else. The store gives its turns to Pass.
   void SetStore(CacheStore* store) { store_ = store; }
@@ -61,13 +64,19 @@ class CacheLines {
   // Tells the nodes of those whose turns have come.
   void Pass(const CacheLineRef& line, const std::vector<CacheWaiter>& waiters);
 
+  // All that wait end with this status.
+  void CloseAll(const absl::Status& why);
+
   size_t waiting() const { return waits_.size(); }
 
  private:
   void Pump();
+  void TimedOut(WaitId id);
   void Try(WaitId id);
-  void Tried(WaitId id, LineWait::Outcome outcome);
-  void Say(LineTable::Actions::Word word);
+  void Tried(WaitId id, LineWait& wait, LineWait::Outcome outcome);
+  void Say(const LineTable::Actions::Word& word);
+  // Everything that Redis knew of those who wait here may be gone.
+  void Doubt();
 
   Loop& loop_;
   Bus& bus_;
@@ -76,7 +85,6 @@ class CacheLines {
   CacheStore* store_ = nullptr;
   LineTable table_;
   absl::flat_hash_map<WaitId, std::shared_ptr<LineWait>> waits_;
-  bool pumping_ = false;
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   Timer timer_;
 };

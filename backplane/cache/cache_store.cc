@@ -127,13 +127,13 @@ absl::StatusOr<Attempt<CacheEntry>> LoadOf(ReplyView reply, const std::string& k
   return attempt;
 }
 
-absl::StatusOr<Attempt<HeldLock>> LockedOf(ReplyView reply, const std::string& key, const std::string& holder) {
+absl::StatusOr<Attempt<LockGrant>> LockedOf(ReplyView reply, const std::string& key) {
   Said said(reply);
-  Attempt<HeldLock> attempt;
+  Attempt<LockGrant> attempt;
   if (said.word == "acquired") {
-    HeldLock held = {.holder = holder, .token = said.rest.Number(), .expires_at = absl::InfinitePast()};
-    held.expires_at = absl::FromUnixMicros(said.rest.Number());
-    attempt.got = std::move(held);
+    attempt.got = {.token = said.rest.Number(),
+                   .expires_at = absl::FromUnixMicros(said.rest.Number()),
+                   .renewed = said.rest.Number() != 0};
   } else if (said.word == "held") {
     attempt.held_by = said.rest.Text();
     attempt.changes_in = ChangesIn(said.rest);
@@ -249,13 +249,13 @@ void CacheStore::Increment(const IncrementOptions& options, Then<IncrementOutcom
 }
 
 void CacheStore::Lock(const LockOptions& options, const std::optional<CacheWaiter>& waiter,
-                      Then<Attempt<HeldLock>> done) {
+                      Then<Attempt<LockGrant>> done) {
   const CacheLineRef line = {CacheLineRef::Kind::kLock, options.key};
-  Step<Attempt<HeldLock>>(
+  Step<Attempt<LockGrant>>(
       scripts::kCacheLock, line, LineKeys(line),
       {options.holder, Micros(options.expire_after), cache_wire::Name(waiter), absl::StrCat(last_token_)},
-      [this, key = options.key, holder = options.holder](ReplyView reply) {
-        absl::StatusOr<Attempt<HeldLock>> attempt = LockedOf(reply, key, holder);
+      [this, key = options.key](ReplyView reply) {
+        absl::StatusOr<Attempt<LockGrant>> attempt = LockedOf(reply, key);
         if (attempt.ok() && attempt->got.has_value()) last_token_ = std::max(last_token_, attempt->got->token);
         return attempt;
       },

@@ -74,7 +74,7 @@ class CacheStore {
   void Increment(const IncrementOptions& options, Then<IncrementOutcome> done);
 
   // If another has it, `waiter` lines up.
-  void Lock(const LockOptions& options, const std::optional<CacheWaiter>& waiter, Then<Attempt<HeldLock>> done);
+  void Lock(const LockOptions& options, const std::optional<CacheWaiter>& waiter, Then<Attempt<LockGrant>> done);
   // False: nobody had it.
   void Unlock(const std::string& key, const CacheClaim& claim, Then<bool> done);
   void CheckLock(const std::string& key, Then<std::optional<HeldLock>> done);

@@ -3,13 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/time/time.h"
 #include "backplane/cache/cache_store.h"
 
@@ -60,8 +60,8 @@ class LineTable {
   // Redis, or the way to it, was away: nothing of what it knew is sure. All lines are asked for anew.
   void Doubt();
 
-  // The caller is gone. It has not ended before.
-  void Cancel(Id id);
+  // The caller is gone. True: an attempt is under way, and will be Tried. Does nothing if it has ended.
+  bool Cancel(Id id);
 
   // What is to be done at `now`; `*next` becomes when to ask again. Ask after each of the above.
   Actions Take(absl::Time now, absl::Time* next);
@@ -82,15 +82,22 @@ class LineTable {
     bool saying = false;   // A word is under way.
     absl::Time say_at = absl::InfiniteFuture();
   };
+  using Lines = absl::node_hash_map<CacheLineRef, Line>;
 
-  // It is out of the table; Redis may still have it in its line.
+  // An attempt for this caller is due.
+  void TryAgain(Id id, Caller& caller);
+  // It is out of the table. `tell`: Redis may still have it in its line.
   void Remove(Id id, bool tell);
+  // A word is due no later than `when`.
+  void SayBy(Lines::value_type& line, absl::Time when);
+  void Forget(const Lines::value_type& line);
 
   Id last_ = 0;
   absl::flat_hash_map<Id, Caller> callers_;
-  absl::flat_hash_map<CacheLineRef, Line> lines_;
-  std::set<Id> due_;  // Callers that are to be attempted.
-  std::set<std::pair<absl::Time, Id>> deadlines_;
+  Lines lines_;
+  std::set<Id> due_;                                            // Callers that are to be attempted.
+  std::set<std::pair<absl::Time, Id>> deadlines_;               // Of those for which no attempt is under way.
+  std::set<std::pair<absl::Time, const CacheLineRef*>> words_;  // Of lines for which no word is under way.
 };
 
 }  // namespace actioncluster

@@ -28,7 +28,8 @@ class SharedCache {
   using CallId = CacheLines::WaitId;
 
   // The references outlive this. `near`: null if the node keeps nothing in its own memory.
-  SharedCache(CacheStore& store, CacheLines& lines, NearCache* near) : store_(store), lines_(lines), near_(near) {}
+  SharedCache(CacheStore& store, CacheLines& lines, NearCache* near, const RedisClock& clock)
+      : store_(store), lines_(lines), near_(near), clock_(clock) {}
 
   // Reads. If another has the lock it waits until `until` (monotonic), in line; KEY_LOCKED then. `allow_near`: what the node has in its memory will do, which is filled by this
   // (look there first: NearCache::Find, any thread).
@@ -46,6 +47,9 @@ class SharedCache {
   CacheStore& store() { return store_; }
 
  private:
+  // A plain load, which may fill the node's own memory.
+  void Look(const LoadOptions& options, bool allow_near, Then<CacheEntry> done);
+
   CacheStore& store_;
   CacheLines& lines_;
   NearCache* const near_;
