@@ -16,9 +16,9 @@
 namespace actioncluster {
 
 // Walks over the keys that there are, bit by bit: each step is one SCAN that Redis is done with in a moment (about 100 µs), whatever there is. Who was there all the time is seen, in rare
-// cases twice; who came or went meanwhile may be.
+// cases twice; who came or went meanwhile may be. What is read is bounded, in number and in bytes.
 //
-// Confined to the I/O thread; callbacks run on it, never inside the calls.
+// Errors: BACKPLANE_UNAVAILABLE; INTERNAL: Redis has what no script of ours wrote. Confined to the I/O thread; callbacks run on it, never inside the calls.
 class CacheScan {
  public:
   template <class T>
@@ -44,10 +44,24 @@ class CacheScan {
 
   // The locks on these keys; nothing where there is none any more.
   void ReadLocks(const std::vector<std::string>& keys, Then<std::vector<std::optional<HeldLock>>> done);
+
   // A value, whoever has locked it; nothing where there is none any more.
   void ReadValue(const std::string& key, Then<std::optional<CacheEntry>> done);
-  // Items of a list from `offset` on: at most `count`.
-  void ReadItems(const std::string& key, int64_t offset, int64_t count, Then<std::vector<CacheContent>> done);
+  // Many of them, as long as they are small.
+  struct Peek {
+    std::optional<CacheEntry> entry;
+    bool is_large = false;  // It has kSmallBytes or more, and was not read.
+  };
+  static constexpr int64_t kSmallBytes = int64_t{32} * 1024;
+  void ReadSmallValues(const std::vector<std::string>& keys, Then<std::vector<Peek>> done);
+
+  // Items of a list from `offset` on: at most `count`, and no more once they have kItemBytes. Redis looks at all `count` for it.
+  struct Items {
+    int64_t length = 0;  // How many the list has.
+    std::vector<CacheContent> items;
+  };
+  static constexpr int64_t kItemBytes = int64_t{1} << 20;
+  void ReadItems(const std::string& key, int64_t offset, int64_t count, Then<Items> done);
 
  private:
   redis::Client& commands_;

@@ -10,12 +10,14 @@ namespace actioncluster::scripts {
 
 extern const redis::Script kCacheDestroy;
 extern const redis::Script kCacheIncrement;
+extern const redis::Script kCacheItems;
 extern const redis::Script kCacheLoad;
 extern const redis::Script kCacheLock;
 extern const redis::Script kCachePop;
 extern const redis::Script kCachePush;
 extern const redis::Script kCacheRestore;
 extern const redis::Script kCacheRestoreList;
+extern const redis::Script kCacheRestoreNote;
 extern const redis::Script kCacheSave;
 extern const redis::Script kCacheUnlock;
 extern const redis::Script kCacheWait;

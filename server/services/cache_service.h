@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "actioncluster/v1/cache.grpc.pb.h"
+#include "backplane/cache/cache_restorer.h"
 #include "backplane/cache/cache_scan.h"
 #include "backplane/cache/near_cache.h"
 #include "backplane/cache/shared_cache.h"
@@ -16,6 +17,7 @@
 #include "server/grpc/offload.h"
 #include "server/grpc/unary_call.h"
 #include "server/services/cache_proto.h"
+#include "server/services/restore_spool.h"
 
 namespace actioncluster {
 
@@ -28,14 +30,16 @@ class CacheService final : public v1::CacheService::CallbackService {
     Loop& loop;
     SharedCache& cache;
     CacheScan& scan;
+    CacheRestorer& restorer;
     NearCache* near;  // Null: the node keeps nothing in its own memory.
     CachePipelines& pipelines;
     const Authorizer& authorizer;
     Offload& offload;
-    std::string restore_dir;  // Where what is restored lies until it is complete.
+    std::string restore_dir;  // Where what is restored lies until it is complete; a directory that is there.
   };
 
-  CacheService(Rooms rooms, CacheLimits limits) : rooms_(std::move(rooms)), limits_(limits) {}
+  CacheService(Rooms rooms, CacheLimits limits)
+      : rooms_(std::move(rooms)), limits_(limits), restore_disk_(rooms_.restore_dir, limits_.restore_bytes) {}
 
   // cache_service_values.cc
   grpc::ServerUnaryReactor* Save(grpc::CallbackServerContext* context, const v1::SaveRequest* request,
@@ -96,6 +100,7 @@ class CacheService final : public v1::CacheService::CallbackService {
 
   const Rooms rooms_;
   const CacheLimits limits_;
+  RestoreDisk restore_disk_;
 };
 
 }  // namespace actioncluster
