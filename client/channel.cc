@@ -17,7 +17,7 @@
 namespace actioncluster::client {
 namespace {
 
-// Only what reads: to repeat anything else could do it twice.
+// Only what reads, whatever the request says: to repeat anything else could do it twice.
 constexpr char kServiceConfig[] = R"({"methodConfig": [{
   "name": [
     {"service": "actioncluster.v1.ClusterService", "method": "ListNodes"},
@@ -32,11 +32,21 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     {"service": "actioncluster.v1.TaskService", "method": "ListFailed"},
     {"service": "actioncluster.v1.TaskService", "method": "ListQueues"},
     {"service": "actioncluster.v1.TaskService", "method": "ListWorkers"},
-    {"service": "actioncluster.v1.TaskService", "method": "Stats"}],
+    {"service": "actioncluster.v1.TaskService", "method": "Stats"},
+    {"service": "actioncluster.v1.CacheService", "method": "LoadMany"},
+    {"service": "actioncluster.v1.CacheService", "method": "CheckLock"},
+    {"service": "actioncluster.v1.CacheService", "method": "ListLocks"},
+    {"service": "actioncluster.v1.CacheService", "method": "ListLength"},
+    {"service": "actioncluster.v1.CacheService", "method": "ListKeys"},
+    {"service": "actioncluster.v1.CacheService", "method": "Size"},
+    {"service": "actioncluster.v1.CacheService", "method": "Dump"}],
   "waitForReady": true,
   "retryPolicy": {
     "maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]})";
+
+// The largest value that a node can be set to keep is 64 MiB; what comes with it is little.
+constexpr int kMaxReceivedBytes = 68 * 1024 * 1024;
 
 enum class Kind { kIpv4, kIpv6, kName, kUnix, kNone };
 
@@ -95,6 +105,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetLoadBalancingPolicyName("pick_first");
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);

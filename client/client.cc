@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "actioncluster/status.h"
 #include "client/channel.h"
+#include "client/coalescer.h"
 #include "client/duration.h"
 
 namespace actioncluster::client {
@@ -35,6 +36,8 @@ struct Client::Impl {
   std::unique_ptr<v1::ClusterService::StubInterface> cluster;
   std::unique_ptr<v1::PubSubService::StubInterface> pubsub;
   std::unique_ptr<v1::TaskService::StubInterface> tasks;
+  std::unique_ptr<v1::CacheService::StubInterface> cache;
+  std::unique_ptr<Coalescer> coalescer;  // The first to go: its streams do with all the others.
 };
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
@@ -53,7 +56,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   impl->cluster = v1::ClusterService::NewStub(impl->channel);
   impl->pubsub = v1::PubSubService::NewStub(impl->channel);
   impl->tasks = v1::TaskService::NewStub(impl->channel);
-  return std::unique_ptr<Client>(new Client(std::move(impl)));
+  impl->cache = v1::CacheService::NewStub(impl->channel);
+  std::unique_ptr<Client> client(new Client(std::move(impl)));
+  client->impl_->coalescer = std::make_unique<Coalescer>(*client, client->impl_->channel);
+  return client;
 }
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -153,6 +159,8 @@ v1::RpcService::StubInterface& Client::rpc() { return *impl_->rpc; }
 v1::ClusterService::StubInterface& Client::cluster() { return *impl_->cluster; }
 v1::PubSubService::StubInterface& Client::pubsub() { return *impl_->pubsub; }
 v1::TaskService::StubInterface& Client::tasks() { return *impl_->tasks; }
+v1::CacheService::StubInterface& Client::cache() { return *impl_->cache; }
+Coalescer& Client::coalescer() { return *impl_->coalescer; }
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
   if (!options().api_token.empty()) {

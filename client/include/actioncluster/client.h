@@ -12,12 +12,15 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
 
 namespace actioncluster::client {
+
+class Coalescer;
 
 struct ClientOptions {
   // Where nodes listen: `host:port`, `[v6]:port` or `unix:/path`. Several must all be IP addresses of one family: they are tried in this order.
@@ -27,6 +30,8 @@ struct ClientOptions {
   std::string api_token = "";
   // How long a call may take that does not say so itself: what Call and CallAll then tell the node. More than 0, at most 1 h.
   absl::Duration timeout = absl::Seconds(5);
+  // Whether calls of the cache that are made at the same moment share a stream: see cache.h.
+  bool coalesce = true;
 };
 
 // One application's way into the cluster: one gRPC channel to whichever node answers, and calls as plain functions. A thin layer over the
@@ -35,7 +40,7 @@ struct ClientOptions {
 //   a deadline: the request's `timeout`, else ClientOptions::timeout, and where the node keeps it too a second more, so that its own answer arrives;
 //   the errors' reason and node: see status.h;
 //   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods; of tasks also Await, and Watch until its first
-//   answer) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
+//   answer; of the cache see cache.h) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
 //   once, and fail at once if no node is reached.
 //
 // Thread-safe: all functions may be called from any thread, at the same time. They block until the call ends; for calls without blocking take the stubs.
@@ -65,20 +70,23 @@ class Client {
   // PubSubService. To subscribe: subscriber.h.
   absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request);
 
-  // TaskService: tasks.h; to run tasks: worker.h.
+  // TaskService: tasks.h; to run tasks: worker.h. CacheService: cache.h.
 
   // The stubs of the same channel, for calls in gRPC's other styles. Give their contexts to Prepare first.
   v1::RpcService::StubInterface& rpc();
   v1::ClusterService::StubInterface& cluster();
   v1::PubSubService::StubInterface& pubsub();
   v1::TaskService::StubInterface& tasks();
+  v1::CacheService::StubInterface& cache();
   // Adds the token, and a deadline from now if `timeout` is finite.
   void Prepare(grpc::ClientContext& context, absl::Duration timeout) const;
 
   const ClientOptions& options() const;
 
  private:
+  friend class Cache;
   struct Impl;
+  Coalescer& coalescer();
   explicit Client(std::unique_ptr<Impl> impl);
   const std::unique_ptr<Impl> impl_;
 };
