@@ -26,8 +26,8 @@ local number = '0'
 local created, after = now_us, tonumber(ARGV[4])
 local expires = after == 0 and 0 or moment_in(after)
 if record then
-  local kind
-  created, expires, _, _, kind = struct.unpack(HEADER, record)
+  created, expires = struct.unpack('>I8I8', record)
+  local kind = string.byte(record, 33)
   number = string.sub(record, 34)
   if kind == JSON then
     -- A serialized Value that is a number: its field 2, a double.

@@ -163,4 +163,12 @@ redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
   return redis::Reply(static_cast<redisReply*>(reply));
 }
 
+RedisServer& EmptyRedis(bool cluster) {
+  static RedisServer single;
+  static RedisServer of_cluster(RedisServer::Options{.cluster = true, .password = "", .args = {}});
+  RedisServer& redis = cluster ? of_cluster : single;
+  redis.Command({"FLUSHALL"});
+  return redis;
+}
+
 }  // namespace actioncluster::fakes

@@ -69,6 +69,9 @@ class RedisServer {
   redisContext* connection_ = nullptr;
 };
 
+// One server for all tests of a program, a single one or a cluster of one process, empty at each call: a cluster takes two seconds to form.
+RedisServer& EmptyRedis(bool cluster);
+
 }  // namespace actioncluster::fakes
 
 #endif  // ACTIONCLUSTER_TESTS_FAKES_REDIS_SERVER_H_

@@ -16,7 +16,7 @@ using Kind = EnqueueOutcome::Kind;
 
 class EnqueueTest : public testing::TestWithParam<bool> {
  protected:
-  fakes::RedisServer& redis_ = EmptyRedis(GetParam());
+  fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
   QueueClient queue_{redis_};
 };
 

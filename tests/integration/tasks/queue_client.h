@@ -29,15 +29,6 @@ inline NewTask TaskNamed(const std::string& id, const std::string& name = "work"
   return task;
 }
 
-// One server for all tests of a kind, empty at each call: a cluster takes two seconds to form.
-inline fakes::RedisServer& EmptyRedis(bool cluster) {
-  static fakes::RedisServer single;
-  static fakes::RedisServer of_cluster(fakes::RedisServer::Options{.cluster = true, .password = "", .args = {}});
-  fakes::RedisServer& redis = cluster ? of_cluster : single;
-  redis.Command({"FLUSHALL"});
-  return redis;
-}
-
 // A node as far as one queue sees it: turns of one session, blocking. Ends the program where Redis fails.
 class QueueClient {
  public:

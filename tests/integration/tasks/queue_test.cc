@@ -46,7 +46,7 @@ class QueueTest : public testing::TestWithParam<bool> {
     queue_.Settle(Failed(queue_.Lease(1).at(0), /*retryable=*/false));
   }
 
-  fakes::RedisServer& redis_ = EmptyRedis(GetParam());
+  fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
   QueueClient queue_{redis_};
 };
 

@@ -155,7 +155,7 @@ class SweeperTest : public testing::Test {
     return missed;
   }
 
-  fakes::RedisServer& redis_ = EmptyRedis(/*cluster=*/false);
+  fakes::RedisServer& redis_ = fakes::EmptyRedis(/*cluster=*/false);
   const Keys keys_{"test"};
   const std::vector<std::string> names_ = keys_.Queue(QueueClient::kQueue);
   QueueClient client_{redis_};

@@ -29,7 +29,7 @@ class TurnTest : public testing::TestWithParam<bool> {
     return task;
   }
 
-  fakes::RedisServer& redis_ = EmptyRedis(GetParam());
+  fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
   QueueClient queue_{redis_};
 };
 
