@@ -171,6 +171,25 @@ TEST_F(ProvenNearCacheTest, ADoubtDuringWhatWasKeptBeforeGivesItsBytesBack) {
   EXPECT_EQ(cache_.stats().bytes, 0U);
 }
 
+TEST_F(NearCacheTest, WhatADoubtLeavesInMemoryForAWhileIsNotFound) {
+  NearCache cache(size_t{64} << 20, kMaxAge);
+  cache.Proven(now_);
+  for (int i = 0; i < 25'000; ++i) {
+    const std::string key = absl::StrCat(i);
+    cache.Close(key, *cache.Open(key, now_), Value("a"), absl::InfiniteFuture());
+  }
+  cache.Doubt();
+  cache.Proven(now_);
+  ASSERT_GT(cache.stats().bytes, 0U);
+  EXPECT_EQ(cache.Find("24999", now_), std::nullopt);
+  cache.Close("24998", *cache.Open("24998", now_), Value("b"), absl::InfiniteFuture());
+  cache.Proven(now_);
+  cache.Proven(now_);
+  EXPECT_EQ(cache.stats().entries, 1U);
+  EXPECT_LT(cache.stats().bytes, 1000U);
+  EXPECT_NE(cache.Find("24998", now_), std::nullopt);
+}
+
 TEST_F(ProvenNearCacheTest, OfAnEarlierEraChangesAndFillsMakeAnEnd) {
   Fill("changed", "a");
   Fill("found", "b");
