@@ -16,7 +16,9 @@
 #include "server/grpc/authorizer.h"
 #include "server/grpc/offload.h"
 #include "server/grpc/unary_call.h"
+#include "server/services/cache_pipeline_stream.h"
 #include "server/services/cache_proto.h"
+#include "server/services/cache_waits.h"
 #include "server/services/restore_spool.h"
 
 namespace actioncluster {
@@ -33,6 +35,7 @@ class CacheService final : public v1::CacheService::CallbackService {
     CacheRestorer& restorer;
     NearCache* near;  // Null: the node keeps nothing in its own memory.
     CachePipelines& pipelines;
+    CacheWaits& waits;
     const Authorizer& authorizer;
     Offload& offload;
     std::string restore_dir;  // Where what is restored lies until it is complete; a directory that is there.
@@ -97,6 +100,11 @@ class CacheService final : public v1::CacheService::CallbackService {
  private:
   // `rpc` without the service's name.
   absl::Status Admit(absl::string_view rpc, const grpc::CallbackServerContext& context) const;
+
+  // One of cache_operations.h, as a call of its own (cache_unary.h).
+  template <class Operation>
+  grpc::ServerUnaryReactor* Run(absl::string_view rpc, const grpc::CallbackServerContext& context,
+                                const typename Operation::Request& request, typename Operation::Response* response);
 
   const Rooms rooms_;
   const CacheLimits limits_;
