@@ -1,7 +1,10 @@
 #include "backplane/keys/keys.h"
 
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -64,6 +67,48 @@ TEST(KeysTest, ChannelsAreOfTheirKindNamespaceAndDatabase) {
   EXPECT_EQ(Keys("ns", 3).ChannelAll(), "ns:db3:all");
   EXPECT_EQ(Keys("ns", 3).ChannelBoot("b1"), "ns:db3:boot:b1");
   EXPECT_EQ(Keys("ns", 3).ChannelMethod("m"), "ns:db3:method:m");
+}
+
+TEST(KeysTest, AllOfACacheKeyIsInOneSlotAndTwoKeysShareNothing) {
+  const Keys keys("ns");
+  using Kind = Keys::CacheKind;
+  std::set<std::string> names;
+  size_t count = 0;
+  for (const std::string key : {"k", "k}", "{k", "%7D", "}", "k{}k", "ключ"}) {
+    std::vector<std::string> of_key = {keys.Cache(Kind::kValue, key), keys.Cache(Kind::kLock, key),
+                                       keys.Cache(Kind::kList, key),  keys.CacheRequest(key, "}{id"),
+                                       keys.CacheScratch(key),        keys.CacheStaged(key)};
+    for (const Kind kind : {Kind::kLock, Kind::kList}) {
+      for (std::string& name : keys.CacheLine(kind, key)) of_key.push_back(std::move(name));
+    }
+    std::set<std::string> tags;
+    for (const std::string& name : of_key) {
+      const size_t open = name.find('{');
+      tags.insert(name.substr(open, name.find('}') - open));
+    }
+    EXPECT_EQ(1, tags.size()) << key;
+    names.insert(of_key.begin(), of_key.end());
+    count += of_key.size();
+  }
+  EXPECT_EQ(count, names.size());
+}
+
+TEST(KeysTest, ACacheKeyIsReadBackFromItsName) {
+  const Keys keys("ns");
+  using Kind = Keys::CacheKind;
+  for (const std::string key : {"k", "k}", "{k", "%7D", "%", "a:b", "ключ"}) {
+    EXPECT_EQ(key, keys.CacheKeyOf(Kind::kValue, keys.Cache(Kind::kValue, key)));
+    EXPECT_EQ(std::nullopt, keys.CacheKeyOf(Kind::kLock, keys.Cache(Kind::kValue, key)));
+    EXPECT_EQ(std::nullopt, Keys("other").CacheKeyOf(Kind::kValue, keys.Cache(Kind::kValue, key)));
+  }
+  for (const std::string name : {"v{ns:c:k", "v{ns:c:k}x", "v{ns:c:a}b}", "v{ns:c:%7}", "v{ns:c:%20}", ""}) {
+    EXPECT_EQ(std::nullopt, keys.CacheKeyOf(Kind::kValue, name)) << name;
+  }
+}
+
+TEST(KeysTest, APatternTakesItsPrefixLiterally) {
+  EXPECT_EQ("v{ns:c:*", Keys("ns").CachePattern(Keys::CacheKind::kValue, ""));
+  EXPECT_EQ("l{ns:c:a\\*\\?\\[\\]\\\\%7B*", Keys("ns").CachePattern(Keys::CacheKind::kLock, "a*?[]\\{"));
 }
 
 }  // namespace
