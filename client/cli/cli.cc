@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "client/cli/cache_commands.h"
+#include "client/cli/cache_scan_commands.h"
 #include "client/cli/command.h"
 #include "client/cli/completion.h"
 #include "client/cli/console.h"
@@ -84,7 +86,8 @@ void AppendLeaves(const CLI::App& app, const std::string& path, std::string* tex
 
 std::string MainHelp(const CLI::App& root) {
   std::string text = "Usage: actioncluster SUBCOMMAND [OPTION]...      actioncluster --version\n";
-  for (const char* heading : {kNodesHeading, kCallsHeading, kMessagesHeading, kTasksHeading, kProgramHeading}) {
+  for (const char* heading :
+       {kNodesHeading, kCallsHeading, kMessagesHeading, kTasksHeading, kCacheHeading, kProgramHeading}) {
     absl::StrAppend(&text, "\n", heading, ":\n");
     for (const CLI::App* each :
          root.get_subcommands([&](const CLI::App* app) { return app->get_group() == heading; })) {
@@ -143,6 +146,9 @@ int RunCli(const std::vector<std::string>& args, const std::vector<ForeignComman
   CLI::App* const tasks = tree.AddGroup("tasks", "Enqueue tasks, and see what becomes of them", kTasksHeading);
   AddTaskCommands(tree, tasks);
   AddTaskQueueCommands(tree, tasks);
+  CLI::App* const cache = tree.AddGroup("cache", "Values, locks and lists that all nodes share", kCacheHeading);
+  AddCacheCommands(tree, cache);
+  AddCacheScanCommands(tree, cache);
   AddCompletionCommands(tree);
 
   // An error in the command line is told in the form that was asked for, too.

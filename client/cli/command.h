@@ -69,6 +69,7 @@ inline constexpr char kCallsHeading[] = "Calls";
 inline constexpr char kNodesHeading[] = "Nodes";
 inline constexpr char kMessagesHeading[] = "Messages";
 inline constexpr char kTasksHeading[] = "Tasks";
+inline constexpr char kCacheHeading[] = "Shared memory";
 inline constexpr char kProgramHeading[] = "This program";
 
 }  // namespace actioncluster::cli

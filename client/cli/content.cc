@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/file_descriptor.h"
 #include "client/cli/text.h"
-#include "client/limits.h"
 
 namespace actioncluster::cli {
 
@@ -28,13 +27,13 @@ void AddContentOptions(CLI::App* app, const std::string& name, const std::string
       ->excludes(json);
 }
 
-absl::StatusOr<std::string> ReadData(const std::string& path) {
+absl::StatusOr<std::string> ReadData(const std::string& path, size_t most) {
   const bool is_input = path == "-";
   const FileDescriptor file(is_input ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC));
   const auto failed = [&path] { return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::strerror(errno))); };
   if (!is_input && !file.is_open()) return failed();
   std::string data;
-  for (char buffer[65536]; data.size() <= client::kMaxContentBytes;) {
+  for (char buffer[65536]; data.size() <= most;) {
     const ssize_t got = read(is_input ? STDIN_FILENO : file.get(), buffer, sizeof buffer);
     if (got == 0) return data;
     if (got > 0) {
@@ -43,12 +42,12 @@ absl::StatusOr<std::string> ReadData(const std::string& path) {
       return failed();
     }
   }
-  return absl::ResourceExhaustedError(absl::StrCat(path, ": is larger than ", client::kMaxContentBytes, " bytes"));
+  return absl::ResourceExhaustedError(absl::StrCat(path, ": is larger than ", most, " bytes"));
 }
 
 absl::StatusOr<AnyContent> ReadContent(const ContentOptions& options, absl::string_view name) {
   if (!options.data_file.empty()) {
-    absl::StatusOr<std::string> data = ReadData(options.data_file);
+    absl::StatusOr<std::string> data = ReadData(options.data_file, options.most);
     if (!data.ok()) return data.status();
     return *std::move(data);
   }

@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_CLIENT_CLI_CONTENT_H_
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <string>
 #include <variant>
 
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "actioncluster/json.h"
 #include "client/cli/console.h"
+#include "client/limits.h"
 #include "google/protobuf/duration.pb.h"
 
 // What people send and get: JSON, or opaque bytes.
@@ -21,13 +23,14 @@ struct ContentOptions {
   std::string json = "";
   std::string data_file = "";
   bool has_json = false;
+  size_t most = client::kMaxContentBytes;  // Of a file.
 };
 
 // Adds the argument `name` for JSON, and --data-file.
 void AddContentOptions(CLI::App* app, const std::string& name, const std::string& meaning, ContentOptions* options);
 
-// All bytes of a file; of standard input for `-`. INVALID_ARGUMENT: it cannot be read; RESOURCE_EXHAUSTED: it is larger than a call can carry.
-absl::StatusOr<std::string> ReadData(const std::string& path);
+// All bytes of a file; of standard input for `-`. INVALID_ARGUMENT: it cannot be read; RESOURCE_EXHAUSTED: it is larger than `most`, by default what a call can carry.
+absl::StatusOr<std::string> ReadData(const std::string& path, size_t most = client::kMaxContentBytes);
 
 // Content of any kind: none, JSON, or bytes.
 using AnyContent = std::variant<std::monostate, google::protobuf::Value, std::string>;
