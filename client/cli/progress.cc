@@ -20,7 +20,7 @@ constexpr absl::string_view kClear = "\r\x1b[K";
 std::string Grouped(uint64_t number) {
   std::string digits = absl::StrCat(number);
   for (auto at = static_cast<ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
+    digits.insert(static_cast<size_t>(at), 1, ',');
   }
   return digits;
 }
