@@ -23,6 +23,7 @@
 #include "server/grpc/offload.h"
 #include "server/grpc/public_server.h"
 #include "server/rooms.h"
+#include "server/services/cache_service.h"
 #include "server/services/cluster_service.h"
 #include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
@@ -124,6 +125,7 @@ class Node {
   std::optional<ClusterService> cluster_service_;
   std::optional<PubSubService> pubsub_service_;
   std::optional<TaskService> task_service_;
+  std::optional<CacheService> cache_service_;
 
   absl::Mutex mutex_;
   bool serving_ ABSL_GUARDED_BY(mutex_) = false;
@@ -212,6 +214,17 @@ absl::Status Node::Build() {
                                            .clock = rooms_->bus.clock(),
                                            .authorizer = *authorizer_,
                                            .offload = *offload_});
+  cache_service_.emplace(CacheService::Rooms{.loop = loop_,
+                                             .cache = rooms_->cache,
+                                             .scan = rooms_->cache_scan,
+                                             .restorer = rooms_->cache_restorer,
+                                             .near = rooms_->near_cache.get(),
+                                             .pipelines = rooms_->cache_pipelines,
+                                             .waits = rooms_->cache_waits,
+                                             .authorizer = *authorizer_,
+                                             .offload = *offload_,
+                                             .restore_dir = settings_.data_dir},
+                         CacheLimitsOf(settings_));
   return absl::OkStatus();
 }
 
@@ -309,8 +322,9 @@ void Node::SetServing(bool serving) {
 }
 
 absl::Status Node::Listen(const std::string& address, PublicServer::Port port) {
-  absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_});
+  absl::StatusOr<std::unique_ptr<PublicServer>> server = PublicServer::Start(
+      address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_},
+      MaxReceiveBytes(settings_));
   if (!server.ok()) return server.status();
   absl::MutexLock lock(&mutex_);
   (*server)->SetServing(serving_);

@@ -1,14 +1,29 @@
 #include "server/rooms.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "backplane/scripts/scripts.h"
 #include "glog/logging.h"
+#include "server/grpc/public_server.h"
 #include "server/services/worker_proto.h"
 
 namespace actioncluster {
+
+CacheLimits CacheLimitsOf(const Settings& settings) {
+  return {.key_bytes = static_cast<size_t>(settings.cache_key_bytes),
+          .value_bytes = static_cast<size_t>(settings.cache_value_bytes),
+          .batch = static_cast<size_t>(settings.cache_batch),
+          .list_length = static_cast<size_t>(settings.cache_list_length),
+          .restore_bytes = static_cast<size_t>(settings.restore_bytes)};
+}
+
+int MaxReceiveBytes(const Settings& settings) {
+  return std::max(PublicServer::kMaxReceiveBytes, static_cast<int>(2 * settings.cache_value_bytes));
+}
 
 Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& link, Sealer sealer,
              MembershipOptions self, Hooks node_hooks)
@@ -21,6 +36,21 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
       host(loop, bus, membership, keys, node_methods),
       rpc(loop, bus, membership, presence, keys, host),
       pubsub(loop, bus, membership, keys),
+      cache_store(commands, keys, settings.cache_list_length,
+                  [this](const CacheLineRef& line, const std::vector<CacheWaiter>& waiters) {
+                    cache_lines.Pass(line, waiters);
+                  }),
+      cache_lines(loop, bus, membership, keys),
+      near_cache(settings.near_cache_bytes > 0
+                     ? std::make_unique<NearCache>(static_cast<size_t>(settings.near_cache_bytes), NearFeed::kMaxAge)
+                     : nullptr),
+      near_feed(near_cache == nullptr ? nullptr : std::make_unique<NearFeed>(loop, commands, link, keys, *near_cache)),
+      cache(cache_store, cache_lines, near_cache.get(), bus.clock()),
+      cache_scan(commands, keys),
+      cache_restorer(commands, keys,
+                     [this](const CacheLineRef& line, const std::vector<CacheWaiter>& waiters) {
+                       cache_lines.Pass(line, waiters);
+                     }),
       tasks(commands, keys, settings.task_lease,
             [this](const std::string& queue, TaskHints hints) {
               if (hints.next.has_value()) sweeper.SweepAt(queue, *hints.next);
@@ -46,6 +76,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     return now;
   };
   membership.SetStatsSource(stats);
+  cache_lines.SetStore(&cache_store);
   task_signals.SetWorkListener(&workers);
   task_signals.SetUnheardListener([this](const std::string& queue) { sweeper.SweepNow(queue); });
   bus.OnState([this](const absl::Status& state) { workers.OnBackplane(state); });
@@ -53,6 +84,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
   drain.OnBegin([this](const std::vector<std::string>& alternatives) {
     subscribers.Drain(alternatives);
     workers.Drain(alternatives);
+    cache_pipelines.Drain(alternatives);
   });
   node_methods.SetControl(
       {.shutdown = [this] { hooks.shutdown(); },
@@ -76,6 +108,8 @@ void Rooms::CloseStreams(const absl::Status& why) {
   subscribers.CloseAll(why);
   workers.CloseAll(why);
   task_watchers.CloseAll(why);
+  cache_pipelines.CloseAll(why);
+  cache_waits.CloseAll(why);
 }
 
 }  // namespace actioncluster

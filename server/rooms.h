@@ -1,11 +1,19 @@
 #ifndef ACTIONCLUSTER_SERVER_ROOMS_H_
 #define ACTIONCLUSTER_SERVER_ROOMS_H_
 
+#include <memory>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "backplane/bus/bus.h"
+#include "backplane/cache/cache_lines.h"
+#include "backplane/cache/cache_restorer.h"
+#include "backplane/cache/cache_scan.h"
+#include "backplane/cache/cache_store.h"
+#include "backplane/cache/near_cache.h"
+#include "backplane/cache/near_feed.h"
+#include "backplane/cache/shared_cache.h"
 #include "backplane/keys/keys.h"
 #include "backplane/membership/membership.h"
 #include "backplane/presence/presence.h"
@@ -22,11 +30,19 @@
 #include "server/methods/method_host.h"
 #include "server/methods/node_methods.h"
 #include "server/observability/health.h"
+#include "server/services/cache_pipeline_stream.h"
+#include "server/services/cache_proto.h"
+#include "server/services/cache_waits.h"
 #include "server/services/node_stream.h"
 #include "server/services/subscribers.h"
 #include "server/workers/worker_host.h"
 
 namespace actioncluster {
+
+// The limits of the cache, as they are set.
+CacheLimits CacheLimitsOf(const Settings& settings);
+// What a node's servers take of a message at most: whoever sends a value that is somewhat too large hears so from us.
+int MaxReceiveBytes(const Settings& settings);
 
 // Everything of a node that is confined to its I/O thread, in the order in which one part stands on another. Made and destroyed there.
 struct Rooms {
@@ -51,6 +67,13 @@ struct Rooms {
   MethodHost host;
   Rpc rpc;
   PubSub pubsub;
+  CacheStore cache_store;
+  CacheLines cache_lines;
+  const std::unique_ptr<NearCache> near_cache;  // Null without --near-cache-bytes.
+  const std::unique_ptr<NearFeed> near_feed;    // Null likewise.
+  SharedCache cache;
+  CacheScan cache_scan;
+  CacheRestorer cache_restorer;
   TaskStore tasks;
   TaskSignals task_signals;
   Sweeper sweeper;
@@ -59,6 +82,8 @@ struct Rooms {
   DrainSequence drain;
   NodeWatchers watchers;
   Subscribers subscribers;
+  CachePipelines cache_pipelines;
+  CacheWaits cache_waits;
   Hooks hooks;
   Health health;
 };

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -62,6 +63,54 @@ Setting Integer(std::string name, int Settings::*member, int min, int max, std::
             return absl::OkStatus();
           },
           .print = [=](const Settings& settings) { return absl::StrCat(settings.*member); },
+          .default_text = ""};
+}
+
+// With the largest unit that leaves a whole number: `4MiB`.
+std::string PrintBytes(int64_t bytes) {
+  constexpr std::array<absl::string_view, 5> kUnits = {"", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return absl::StrCat(bytes, kUnits[unit]);
+}
+
+// Nothing: it is no size, or too large to count.
+std::optional<int64_t> ParseBytes(absl::string_view text) {
+  constexpr std::array<std::pair<absl::string_view, int>, 4> kUnits = {
+      {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
+  int shift = 0;
+  for (const auto& [unit, bits] : kUnits) {
+    if (absl::ConsumeSuffix(&text, unit)) {
+      shift = bits;
+      break;
+    }
+  }
+  int64_t value;
+  const bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits || !absl::SimpleAtoi(text, &value) || value > (std::numeric_limits<int64_t>::max() >> shift)) {
+    return std::nullopt;
+  }
+  return value << shift;
+}
+
+Setting Bytes(std::string name, int64_t Settings::*member, int64_t min, int64_t max, std::string meaning) {
+  const std::string limits = absl::StrCat(PrintBytes(min), " … ", PrintBytes(max));
+  return {.name = std::move(name),
+          .metavar = "BYTES",
+          .meaning = std::move(meaning),
+          .limits = limits,
+          .parse = [=](const std::string& text, Settings& settings) -> absl::Status {
+            const std::optional<int64_t> value = ParseBytes(text);
+            if (!value.has_value() || *value < min || *value > max) {
+              return Wrong(absl::StrCat("takes a number of bytes, as 4096, 64KiB, 4MiB or 1GiB; ", limits));
+            }
+            settings.*member = *value;
+            return absl::OkStatus();
+          },
+          .print = [=](const Settings& settings) { return PrintBytes(settings.*member); },
           .default_text = ""};
 }
 
@@ -181,6 +230,17 @@ const std::vector<Setting>& Schema() {
              "How long a task stays with a worker whose node is silent."),
       Period("drain-timeout", &Settings::drain_timeout, absl::ZeroDuration(), absl::Hours(1),
              "How long a stopping node waits for running calls."),
+      Bytes("cache-key-bytes", &Settings::cache_key_bytes, 1, int64_t{64} << 10, "How long a key of the cache may be."),
+      Bytes(
+          "cache-value-bytes", &Settings::cache_value_bytes, int64_t{1} << 10, int64_t{64} << 20,
+          "How large a value, or an item of a list, may be. A node takes messages twice as large, and 8 MiB at least."),
+      Integer("cache-batch", &Settings::cache_batch, 1, 100'000,
+              "How many keys or operations one call or frame may have."),
+      Integer("cache-list-length", &Settings::cache_list_length, 1, 1'000'000'000, "How many items a list may have."),
+      Bytes("near-cache-bytes", &Settings::near_cache_bytes, 0, int64_t{64} << 30,
+            "How much of the node's own memory keeps values for callers that allow it. 0: none."),
+      Bytes("restore-bytes", &Settings::restore_bytes, int64_t{1} << 20, int64_t{1} << 40,
+            "How much of the disk in the data directory a restore may take until it is complete."),
   };
   return *schema;
 }

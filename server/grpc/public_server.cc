@@ -16,10 +16,12 @@
 namespace actioncluster {
 namespace {
 
-// Twice what is carried: whoever sends somewhat too much hears so from us, on a stream that goes on.
-constexpr int kMaxReceiveBytes = 8 * 1024 * 1024;
-constexpr std::array kHealthNames = {"", "actioncluster.v1.RpcService", "actioncluster.v1.ClusterService",
-                                     "actioncluster.v1.PubSubService", "actioncluster.v1.TaskService"};
+constexpr std::array kHealthNames = {"",
+                                     "actioncluster.v1.RpcService",
+                                     "actioncluster.v1.ClusterService",
+                                     "actioncluster.v1.PubSubService",
+                                     "actioncluster.v1.TaskService",
+                                     "actioncluster.v1.CacheService"};
 
 void PrepareGrpc() {
   static std::once_flag once;
@@ -35,13 +37,14 @@ void PrepareGrpc() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const std::string& address, Port port,
-                                                                  const std::vector<grpc::Service*>& services) {
+                                                                  const std::vector<grpc::Service*>& services,
+                                                                  int max_receive_bytes) {
   PrepareGrpc();
   grpc::ServerBuilder builder;
   int bound_port = 0;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, port == Port::kShared ? 1 : 0);
-  builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  builder.SetMaxReceiveMessageSize(max_receive_bytes);
   // A peer whose machine is gone is found within half a minute, although no byte says so.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);

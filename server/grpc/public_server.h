@@ -21,9 +21,13 @@ class PublicServer {
     kOwn,     // Exclusive: taken by anyone else, this fails.
   };
 
+  // What is taken of a message at most, unless more is said: twice what is carried, so that whoever sends somewhat too much hears so from us, on a stream that goes on.
+  static constexpr int kMaxReceiveBytes = 8 * 1024 * 1024;
+
   // Listens on `address` (`127.0.0.1:7400`) and serves `services`, which outlive this. FAILED_PRECONDITION: the address cannot be had. Health says NOT_SERVING at first.
   static absl::StatusOr<std::unique_ptr<PublicServer>> Start(const std::string& address, Port port,
-                                                             const std::vector<grpc::Service*>& services);
+                                                             const std::vector<grpc::Service*>& services,
+                                                             int max_receive_bytes = kMaxReceiveBytes);
   ~PublicServer();
 
   // What grpc.health.v1 says, of the server and of each service.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
+#include "gtest/gtest.h"
 
 namespace actioncluster {
 namespace {
@@ -19,8 +20,7 @@ std::string NewAddress() {
 
 }  // namespace
 
-LocalNode::LocalNode(const redis::Endpoint& endpoint) {
-  const Settings settings;
+LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) {
   redis::LinkOptions link;
   link.endpoint = endpoint;
   absl::StatusOr<Sealer> sealer = Sealer::Create("a server token of tests", settings.cluster_namespace);
@@ -67,17 +67,33 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint) {
                                            .clock = rooms_->bus.clock(),
                                            .authorizer = authorizer_,
                                            .offload = *offload_});
-  absl::StatusOr<std::unique_ptr<PublicServer>> server = PublicServer::Start(
-      address, PublicServer::Port::kOwn, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_});
+  cache_service_.emplace(
+      CacheService::Rooms{.loop = io_.loop(),
+                          .cache = rooms_->cache,
+                          .scan = rooms_->cache_scan,
+                          .restorer = rooms_->cache_restorer,
+                          .near = rooms_->near_cache.get(),
+                          .pipelines = rooms_->cache_pipelines,
+                          .waits = rooms_->cache_waits,
+                          .authorizer = authorizer_,
+                          .offload = *offload_,
+                          .restore_dir = settings.data_dir.empty() ? testing::TempDir() : settings.data_dir},
+      CacheLimitsOf(settings));
+  absl::StatusOr<std::unique_ptr<PublicServer>> server =
+      PublicServer::Start(address, PublicServer::Port::kOwn,
+                          {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_},
+                          MaxReceiveBytes(settings));
   CHECK(server.ok()) << server.status();
   server_ = *std::move(server);
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(16 << 20);
+  arguments.SetMaxSendMessageSize(-1);
   const auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   rpc_stub_ = v1::RpcService::NewStub(channel);
   cluster_stub_ = v1::ClusterService::NewStub(channel);
   pubsub_stub_ = v1::PubSubService::NewStub(channel);
   task_stub_ = v1::TaskService::NewStub(channel);
+  cache_stub_ = v1::CacheService::NewStub(channel);
 }
 
 LocalNode::~LocalNode() {

@@ -7,15 +7,18 @@
 #include <optional>
 #include <string>
 
+#include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
 #include "backplane/redis/endpoint.h"
+#include "server/config/settings.h"
 #include "server/grpc/authorizer.h"
 #include "server/grpc/offload.h"
 #include "server/grpc/public_server.h"
 #include "server/rooms.h"
+#include "server/services/cache_service.h"
 #include "server/services/cluster_service.h"
 #include "server/services/pubsub_service.h"
 #include "server/services/rpc_service.h"
@@ -29,7 +32,8 @@ namespace actioncluster {
 // the destructor. One thread.
 class LocalNode {
  public:
-  explicit LocalNode(const redis::Endpoint& endpoint);
+  explicit LocalNode(const redis::Endpoint& endpoint) : LocalNode(endpoint, Settings()) {}
+  LocalNode(const redis::Endpoint& endpoint, const Settings& settings);
   ~LocalNode();
   LocalNode(const LocalNode&) = delete;
   LocalNode& operator=(const LocalNode&) = delete;
@@ -39,6 +43,7 @@ class LocalNode {
   v1::ClusterService::Stub& cluster() { return *cluster_stub_; }
   v1::PubSubService::Stub& pubsub() { return *pubsub_stub_; }
   v1::TaskService::Stub& tasks() { return *task_stub_; }
+  v1::CacheService::Stub& cache() { return *cache_stub_; }
   // Its atomics, and what runs on the loop by io().
   Rooms& rooms() { return *rooms_; }
   fakes::LoopThread& io() { return io_; }
@@ -56,11 +61,13 @@ class LocalNode {
   std::optional<ClusterService> cluster_service_;
   std::optional<PubSubService> pubsub_service_;
   std::optional<TaskService> task_service_;
+  std::optional<CacheService> cache_service_;
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
   std::unique_ptr<v1::PubSubService::Stub> pubsub_stub_;
   std::unique_ptr<v1::TaskService::Stub> task_stub_;
+  std::unique_ptr<v1::CacheService::Stub> cache_stub_;
 };
 
 }  // namespace actioncluster
