@@ -35,6 +35,7 @@ enum class Repeat {
   kNever,
   kNamed,  // It has an id: done once is done once.
   kReads,
+  kReadsAlways,  // Whatever the request says: the channel repeats it.
 };
 
 template <class Request>
@@ -47,8 +48,8 @@ Repeat RepeatOf(const Request& request) {
 Repeat RepeatOf(const v1::LoadRequest& request) {
   return request.has_expire_after() || request.track_reads() ? Repeat::kNever : Repeat::kReads;
 }
-Repeat RepeatOf(const v1::CheckLockRequest&) { return Repeat::kReads; }
-Repeat RepeatOf(const v1::ListLengthRequest&) { return Repeat::kReads; }
+Repeat RepeatOf(const v1::CheckLockRequest&) { return Repeat::kReadsAlways; }
+Repeat RepeatOf(const v1::ListLengthRequest&) { return Repeat::kReadsAlways; }
 
 // For how long the node may wait before it answers.
 template <class Request>
@@ -109,7 +110,7 @@ absl::StatusOr<Response> CallOnce(Client& client, const Request& request,
   return CallOnce(client, request, client.options().timeout, /*wait_for_ready=*/false, call);
 }
 
-// As often as it may be sent, until `deadline` (monotonic). Not by the channel's own configuration, which knows methods, and not what their requests say.
+// As often as it may be sent, until `deadline` (monotonic). What depends on the request is done here, as the channel's own configuration knows methods only.
 template <class Request, class Response>
 absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl::Time deadline, Repeat repeat,
                                    grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*)) {
@@ -118,9 +119,8 @@ absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl:
   for (int attempt = 1;; ++attempt) {
     absl::StatusOr<Response> response =
         CallOnce(client, request, deadline - MonotonicNow(), /*wait_for_ready=*/repeat == Repeat::kReads, call);
-    if (response.ok() || repeat == Repeat::kNever || attempt == kMaxAttempts || !MayPass(response.status())) {
-      return response;
-    }
+    const bool again = repeat == Repeat::kNamed || repeat == Repeat::kReads;
+    if (response.ok() || !again || attempt == kMaxAttempts || !MayPass(response.status())) return response;
     absl::BitGen random;
     const absl::Duration jittered = pause * absl::Uniform(random, 0.8, 1.2);
     const absl::Time next = MonotonicNow() + jittered;

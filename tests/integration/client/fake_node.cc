@@ -165,11 +165,93 @@ class FakeNode::Tasks final : public v1::TaskService::Service {
   FakeNode& node_;
 };
 
+class FakeNode::Cache final : public v1::CacheService::Service {
+ public:
+  explicit Cache(FakeNode& node) : node_(node) {}
+
+ private:
+  grpc::Status Save(grpc::ServerContext*, const v1::SaveRequest*, v1::SaveResponse*) override {
+    return node_.Count("Save");
+  }
+  grpc::Status Destroy(grpc::ServerContext*, const v1::DestroyRequest*, v1::DestroyResponse*) override {
+    return node_.Count("Destroy");
+  }
+  grpc::Status CompareAndSave(grpc::ServerContext*, const v1::CompareAndSaveRequest*,
+                              v1::CompareAndSaveResponse*) override {
+    return node_.Count("CompareAndSave");
+  }
+  grpc::Status Increment(grpc::ServerContext*, const v1::IncrementRequest*, v1::IncrementResponse*) override {
+    return node_.Count("Increment");
+  }
+  grpc::Status SaveMany(grpc::ServerContext*, const v1::SaveManyRequest*, v1::SaveManyResponse*) override {
+    return node_.Count("SaveMany");
+  }
+  grpc::Status LoadMany(grpc::ServerContext*, const v1::LoadManyRequest*, v1::LoadManyResponse*) override {
+    return node_.Count("LoadMany");
+  }
+  grpc::Status DestroyMany(grpc::ServerContext*, const v1::DestroyManyRequest*, v1::DestroyManyResponse*) override {
+    return node_.Count("DestroyMany");
+  }
+  grpc::Status Lock(grpc::ServerContext*, const v1::LockRequest*, v1::LockResponse*) override {
+    return node_.Count("Lock");
+  }
+  grpc::Status Unlock(grpc::ServerContext*, const v1::UnlockRequest*, v1::UnlockResponse*) override {
+    return node_.Count("Unlock");
+  }
+  grpc::Status CheckLock(grpc::ServerContext*, const v1::CheckLockRequest*, v1::CheckLockResponse*) override {
+    return node_.Count("CheckLock");
+  }
+  grpc::Status Push(grpc::ServerContext*, const v1::PushRequest*, v1::PushResponse*) override {
+    return node_.Count("Push");
+  }
+  grpc::Status Pop(grpc::ServerContext*, const v1::PopRequest*, v1::PopResponse*) override {
+    return node_.Count("Pop");
+  }
+  grpc::Status ListLength(grpc::ServerContext*, const v1::ListLengthRequest*, v1::ListLengthResponse*) override {
+    return node_.Count("ListLength");
+  }
+  grpc::Status Size(grpc::ServerContext*, const v1::SizeRequest*, v1::SizeResponse*) override {
+    return node_.Count("Size");
+  }
+  grpc::Status Clear(grpc::ServerContext*, const v1::ClearRequest*, v1::ClearResponse*) override {
+    return node_.Count("Clear");
+  }
+  grpc::Status ListKeys(grpc::ServerContext*, const v1::ListKeysRequest*,
+                        grpc::ServerWriter<v1::ListKeysResponse>*) override {
+    return node_.Count("ListKeys");
+  }
+  grpc::Status ListLocks(grpc::ServerContext*, const v1::ListLocksRequest*,
+                         grpc::ServerWriter<v1::ListLocksResponse>*) override {
+    return node_.Count("ListLocks");
+  }
+  grpc::Status Load(grpc::ServerContext*, const v1::LoadRequest* request, v1::LoadResponse* response) override {
+    const grpc::Status status = node_.Count("Load");
+    return node_.scripts_.load == nullptr ? status : node_.scripts_.load(*request, response);
+  }
+  grpc::Status Pipeline(grpc::ServerContext*, PipelineStream* stream) override {
+    const grpc::Status status = node_.Count("Pipeline");
+    return node_.scripts_.pipeline == nullptr ? status : node_.scripts_.pipeline(*stream);
+  }
+  grpc::Status Dump(grpc::ServerContext*, const v1::DumpRequest*,
+                    grpc::ServerWriter<v1::DumpResponse>* writer) override {
+    const grpc::Status status = node_.Count("Dump");
+    return node_.scripts_.dump == nullptr ? status : node_.scripts_.dump(*writer);
+  }
+  grpc::Status Restore(grpc::ServerContext*, grpc::ServerReader<v1::RestoreRequest>* reader,
+                       v1::RestoreResponse* response) override {
+    const grpc::Status status = node_.Count("Restore");
+    return node_.scripts_.restore == nullptr ? status : node_.scripts_.restore(*reader, response);
+  }
+
+  FakeNode& node_;
+};
+
 FakeNode::FakeNode(Scripts scripts) : scripts_(std::move(scripts)) {
   services_.push_back(std::make_unique<Rpc>(*this));
   services_.push_back(std::make_unique<Cluster>(*this));
   services_.push_back(std::make_unique<PubSub>(*this));
   services_.push_back(std::make_unique<Tasks>(*this));
+  services_.push_back(std::make_unique<Cache>(*this));
   grpc::ServerBuilder builder;
   // Otherwise gRPC takes in advance, on a quick machine, a lot of what no script has read yet.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
@@ -253,14 +335,18 @@ grpc::Status ConfirmAll(FakeNode::ServeStream& stream) {
   return grpc::Status::OK;
 }
 
-grpc::Status GoneTo(const std::string& alternatives) {
+grpc::Status FailingWith(const std::string& reason, const std::map<std::string, std::string>& metadata) {
   google::rpc::ErrorInfo info;
   info.set_domain("actioncluster");
-  info.set_reason("BACKPLANE_UNAVAILABLE");
-  (*info.mutable_metadata())["alternatives"] = alternatives;
+  info.set_reason(reason);
+  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
   google::rpc::Status details;
   details.add_details()->PackFrom(info);
   return grpc::Status(grpc::StatusCode::UNAVAILABLE, "this node drains", details.SerializeAsString());
+}
+
+grpc::Status GoneTo(const std::string& alternatives) {
+  return FailingWith("BACKPLANE_UNAVAILABLE", {{"alternatives", alternatives}});
 }
 
 }  // namespace actioncluster::client

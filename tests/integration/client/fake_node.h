@@ -13,6 +13,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
@@ -26,11 +27,17 @@ class FakeNode {
  public:
   using ServeStream = grpc::ServerReaderWriter<v1::ServeResponse, v1::ServeRequest>;
   using WorkStream = grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>;
+  using PipelineStream = grpc::ServerReaderWriter<v1::PipelineResponse, v1::PipelineRequest>;
   using SubscribeWriter = grpc::ServerWriter<v1::SubscribeResponse>;
   struct Scripts {
     std::function<grpc::Status(ServeStream& stream)> serve = nullptr;
     std::function<grpc::Status(grpc::ServerContext& context, SubscribeWriter& writer)> subscribe = nullptr;
     std::function<grpc::Status(WorkStream& stream)> work = nullptr;
+    std::function<grpc::Status(PipelineStream& stream)> pipeline = nullptr;
+    std::function<grpc::Status(const v1::LoadRequest& request, v1::LoadResponse* response)> load = nullptr;
+    std::function<grpc::Status(grpc::ServerWriter<v1::DumpResponse>& writer)> dump = nullptr;
+    std::function<grpc::Status(grpc::ServerReader<v1::RestoreRequest>& reader, v1::RestoreResponse* response)> restore =
+        nullptr;
   };
 
   // Whatever has no script fails with UNAVAILABLE.
@@ -49,6 +56,7 @@ class FakeNode {
   class Cluster;
   class PubSub;
   class Tasks;
+  class Cache;
 
   grpc::Status Count(const std::string& rpc);
 
@@ -71,6 +79,8 @@ v1::WorkResponse WorkDraining(const std::vector<std::string>& alternatives);
 
 // Confirms each `register`, and goes on until the application has ended its half.
 grpc::Status ConfirmAll(FakeNode::ServeStream& stream);
+// How a node ends a stream for this reason.
+grpc::Status FailingWith(const std::string& reason, const std::map<std::string, std::string>& metadata);
 // How a node that drains ends a subscription.
 grpc::Status GoneTo(const std::string& alternatives);
 
