@@ -189,6 +189,18 @@ TEST_F(NearCacheTest, WhileRedisIsStoppedNothingOlderThanTheBoundIsRead) {
   EXPECT_TRUE(AwaitNear(kKey, "b"));
 }
 
+// Nobody tells of that change any more: only a doubt can.
+TEST_F(NearCacheTest, WhatIsWrittenWhileItsConnectionIsAwayIsReadWithinTheBound) {
+  Save(kKey, "0");
+  for (int i = 1; i <= 20; ++i) {
+    ASSERT_TRUE(AwaitNear(kKey, absl::StrCat(i - 1)));
+    const std::string data = absl::StrCat(i);
+    KillTrackingConnections();
+    Save(kKey, data);
+    ASSERT_TRUE(Await([&] { return Good(LoadNear(kKey)).data() == data; }, kBound));
+  }
+}
+
 // A writer makes a value grow through one node; readers through the other compare it with what had been acknowledged when they asked.
 TEST_F(NearCacheTest, UnderLoadWithItsConnectionKilledAgainAndAgainNoReadIsOlderThanTheBound) {
   struct Written {
