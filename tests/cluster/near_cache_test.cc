@@ -177,7 +177,7 @@ TEST_F(NearCacheTest, WhileRedisIsStoppedNothingOlderThanTheBoundIsRead) {
   const absl::Time paused = absl::Now();
   absl::Time last = paused;
   ASSERT_TRUE(Await([&] {
-    const auto loaded = Ask(b_, &Cache::Load, NearOf(kKey), absl::Milliseconds(200));
+    const auto loaded = Ask(b_, &Cache::Load, NearOf(kKey), absl::Milliseconds(500));
     if (loaded.ok()) last = absl::Now();
     return !loaded.ok();
   }));
