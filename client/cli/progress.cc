@@ -53,11 +53,12 @@ std::string FormatProgress(absl::string_view what, uint64_t done, uint64_t of, u
 Progress::Progress(const Console& console) : console_(console), fd_(isatty(console.err()) == 1 ? console.err() : -1) {}
 
 Progress::~Progress() {
-  if (next_ > absl::InfinitePast()) Write("");
+  if (shown_) Write("");
 }
 
 void Progress::Show(absl::string_view what, uint64_t done, uint64_t of, uint64_t entries, uint64_t bytes) {
   if (!is_shown() || absl::Now() < next_) return;
+  next_ = absl::Now() + kEvery;
   Write(FormatProgress(what, done, of, entries, bytes));
 }
 
@@ -66,7 +67,7 @@ void Progress::Say(absl::string_view what) {
 }
 
 void Progress::Write(absl::string_view line) {
-  next_ = absl::Now() + kEvery;
+  shown_ = true;
   // A terminal that takes nothing (Ctrl-S) holds nothing up.
   if (!console_.CanSay()) return;
   const std::string text = absl::StrCat(kClear, line);

@@ -24,7 +24,7 @@ class Progress {
   // Whether anybody sees it.
   bool is_shown() const { return fd_ >= 0; }
 
-  // Call it as often as there is news: it is shown ten times a second.
+  // Call it as often as there is news: it is shown at first, and then ten times a second.
   void Show(absl::string_view what, uint64_t done, uint64_t of, uint64_t entries, uint64_t bytes);
   // At once.
   void Say(absl::string_view what);
@@ -34,6 +34,7 @@ class Progress {
 
   const Console& console_;
   const int fd_;  // -1: nobody sees it.
+  bool shown_ = false;
   absl::Time next_ = absl::InfinitePast();
 };
 

@@ -11,7 +11,7 @@ namespace {
 // Timers are exact to a millisecond: shorter rests would be longer than that.
 constexpr absl::Duration kWork = absl::Milliseconds(1);
 // What takes longer than this is no work, but waits for somebody.
-constexpr absl::Duration kLongest = absl::Milliseconds(10);
+constexpr absl::Duration kLongest = absl::Milliseconds(3);
 
 }  // namespace
 
