@@ -45,14 +45,6 @@ void CacheLines::Cancel(WaitId id) {
   Pump();
 }
 
-void CacheLines::CloseAll(const absl::Status& why) {
-  const absl::flat_hash_map<WaitId, std::shared_ptr<LineWait>> all = waits_;
-  for (const auto& [id, wait] : all) {
-    Cancel(id);
-    wait->Fail(why);
-  }
-}
-
 void CacheLines::Pass(const CacheLineRef& line, const std::vector<CacheWaiter>& waiters) {
   std::map<std::string, TurnSignal> by_boot;
   for (const CacheWaiter& waiter : waiters) by_boot[waiter.boot].add_waiters(waiter.number);

@@ -36,8 +36,6 @@ class LineWait {
   virtual void Finish() = 0;
   // The time is over: the caller hears that.
   virtual void TimedOut() = 0;
-  // It ends for another reason: the caller hears it.
-  virtual void Fail(const absl::Status& why) = 0;
   // The last attempt came to kGot, and the caller was gone: what it got goes back.
   virtual void GiveBack() = 0;
 };
@@ -63,9 +61,6 @@ class CacheLines {
 
   // Tells the nodes of those whose turns have come.
   void Pass(const CacheLineRef& line, const std::vector<CacheWaiter>& waiters);
-
-  // All that wait end with this status.
-  void CloseAll(const absl::Status& why);
 
   size_t waiting() const { return waits_.size(); }
 

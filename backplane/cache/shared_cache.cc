@@ -39,8 +39,7 @@ class LoadWait final : public StoreWait<CacheEntry> {
     if (!last_.ok()) return std::move(done_)(last_.status());
     std::move(done_)(*std::move(last_->got));
   }
-  void TimedOut() override { Fail(cache_wire::KeyLocked(options_.key, last_.ok() ? last_->held_by : "")); }
-  void Fail(const absl::Status& why) override { std::move(done_)(why); }
+  void TimedOut() override { std::move(done_)(cache_wire::KeyLocked(options_.key, last_.ok() ? last_->held_by : "")); }
   void GiveBack() override {}
 
  private:
@@ -72,7 +71,6 @@ class LockWait final : public StoreWait<LockGrant> {
     std::move(done_)(OutcomeOf(*last_));
   }
   void TimedOut() override { std::move(done_)(OutcomeOf(*last_)); }
-  void Fail(const absl::Status& why) override { std::move(done_)(why); }
   void GiveBack() override {
     // Another call of the same holder has it too.
     if (last_->got->renewed) return;
@@ -99,7 +97,6 @@ class PopWait final : public StoreWait<CacheContent> {
     std::move(done_)(std::move(last_->got));
   }
   void TimedOut() override { std::move(done_)(std::nullopt); }
-  void Fail(const absl::Status& why) override { std::move(done_)(why); }
   void GiveBack() override {
     // Whoever named the call may repeat it, and gets the item then.
     if (request_id_.empty()) store_.PutBack(key_, *last_->got, [](const absl::StatusOr<int64_t>&) {});
