@@ -44,6 +44,12 @@ TEST(SettingsTest, WithoutAnyEachHasItsDefault) {
   EXPECT_EQ(settings->lease, absl::Seconds(5));
   EXPECT_EQ(settings->task_lease, absl::Seconds(10));
   EXPECT_EQ(settings->drain_timeout, absl::Seconds(10));
+  EXPECT_EQ(settings->cache_key_bytes, 1024);
+  EXPECT_EQ(settings->cache_value_bytes, 4 << 20);
+  EXPECT_EQ(settings->cache_batch, 1000);
+  EXPECT_EQ(settings->cache_list_length, 10'000'000);
+  EXPECT_EQ(settings->near_cache_bytes, 0);
+  EXPECT_EQ(settings->restore_bytes, int64_t{16} << 30);
 }
 
 TEST(SettingsTest, FlagsTakeTheirValueApartOrAfterAnEqualsSign) {
@@ -84,6 +90,44 @@ TEST(SettingsTest, WhatIsOutOfLimitsIsNamedWithItsSourceAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOf({"--advertise", "http://example.org/"}), HasSubstr("takes a host name"));
   EXPECT_TRUE(LoadSettings({"--advertise", "node-7.example.org"}, kHome).ok());
   EXPECT_THAT(ErrorOf({"--namespace", "a:b"}), HasSubstr("namespace (from the flag --namespace)"));
+}
+
+TEST(SettingsTest, SizesAreBytesOrHaveAUnit) {
+  const auto settings = LoadSettings({"--cache-value-bytes", "64MiB", "--near-cache-bytes=1GiB"},
+                                     HomeAnd({"ACTIONCLUSTER_CACHE_KEY_BYTES=512", "ACTIONCLUSTER_RESTORE_BYTES=1TiB",
+                                              "ACTIONCLUSTER_CACHE_BATCH=7", "ACTIONCLUSTER_CACHE_LIST_LENGTH=8"}));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->cache_value_bytes, 64 << 20);
+  EXPECT_EQ(settings->near_cache_bytes, 1 << 30);
+  EXPECT_EQ(settings->cache_key_bytes, 512);
+  EXPECT_EQ(settings->restore_bytes, int64_t{1} << 40);
+  EXPECT_EQ(settings->cache_batch, 7);
+  EXPECT_EQ(settings->cache_list_length, 8);
+}
+
+TEST(SettingsTest, WhatIsNoSizeIsRefusedAndSoIsOneBeyondTheLimits) {
+  for (const char* const text : {"", "MiB", "4 MiB", "4MB", "4mib", "-1", "+4", "0x10", "4.5MiB", "64.0",
+                                 "99999999999999999999", "8388608TiB", "9223372036854775807KiB", "1023", "65MiB"}) {
+    EXPECT_EQ(ErrorOf({"--cache-value-bytes", text}),
+              "cache-value-bytes (from the flag --cache-value-bytes): takes a number of bytes, as 4096, 64KiB, 4MiB or "
+              "1GiB; 1KiB … 64MiB")
+        << text;
+  }
+  EXPECT_THAT(ErrorOf({"--cache-key-bytes", "0"}), HasSubstr("1 … 64KiB"));
+  EXPECT_THAT(ErrorOf({"--near-cache-bytes", "65GiB"}), HasSubstr("0 … 64GiB"));
+  EXPECT_THAT(ErrorOf({"--cache-batch", "100001"}), HasSubstr("1 … 100000"));
+}
+
+TEST(SettingsTest, SizesGoThroughTheEnvironmentUnchanged) {
+  Settings settings;
+  settings.cache_key_bytes = 1023;
+  settings.cache_value_bytes = 3 << 20;
+  settings.near_cache_bytes = 0;
+  const auto environment = ToEnvironment(settings);
+  EXPECT_EQ(environment.at("ACTIONCLUSTER_CACHE_KEY_BYTES"), "1023");
+  EXPECT_EQ(environment.at("ACTIONCLUSTER_CACHE_VALUE_BYTES"), "3MiB");
+  EXPECT_EQ(environment.at("ACTIONCLUSTER_NEAR_CACHE_BYTES"), "0");
+  EXPECT_EQ(environment.at("ACTIONCLUSTER_RESTORE_BYTES"), "16GiB");
 }
 
 TEST(SettingsTest, TheLimitsThemselvesAreAllowed) {
