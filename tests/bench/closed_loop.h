@@ -25,6 +25,10 @@ struct Measurement {
 // Keeps `in_flight` operations going for this long: each that ends begins the next. Returns when all have ended. So a server that slows down is asked less:
 // the numbers say what it can do, not how it does under a given load.
 Measurement RunClosedLoop(int in_flight, absl::Duration length, const Operation& operation);
+// As long as `goes_on` says so, which is asked at the end of each operation, on any thread.
+Measurement RunWhile(int in_flight, const std::function<bool()>& goes_on, const Operation& operation);
+// With operations that block, each on a thread of its own; they give whether they succeeded.
+Measurement RunThreads(int threads, absl::Duration length, const std::function<bool()>& operation);
 
 }  // namespace actioncluster::bench
 

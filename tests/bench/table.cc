@@ -51,11 +51,17 @@ void Table::Measure(const std::string& what, const std::vector<Process>& process
 
 void Table::Measure(const std::string& what, int in_flight, int each, const std::vector<Process>& processes,
                     const Operation& operation) {
-  RunClosedLoop(in_flight, kWarmUp, operation);
+  MeasureLoop(what, in_flight, each, processes,
+              [&](absl::Duration length) { return RunClosedLoop(in_flight, length, operation); });
+}
+
+void Table::MeasureLoop(const std::string& what, int in_flight, int each, const std::vector<Process>& processes,
+                        absl::FunctionRef<Measurement(absl::Duration length)> loop) {
+  loop(kWarmUp);
   std::vector<absl::Duration> before;
   before.reserve(processes.size());
   for (const Process& process : processes) before.push_back(CpuTimeOf(process.pid));
-  const Measurement measured = RunClosedLoop(in_flight, absl::Seconds(options_.seconds), operation);
+  const Measurement measured = loop(absl::Seconds(options_.seconds));
   std::vector<absl::Duration> used;
   used.reserve(processes.size());
   for (size_t i = 0; i < processes.size(); ++i) used.push_back(CpuTimeOf(processes[i].pid) - before[i]);

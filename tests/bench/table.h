@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "tests/bench/closed_loop.h"
 #include "tests/cluster/program.h"
 
@@ -38,6 +39,9 @@ class Table {
   // With this many. One operation counts for `each`: rate and CPU time are of so many.
   void Measure(const std::string& what, int in_flight, int each, const std::vector<Process>& processes,
                const Operation& operation);
+  // By a loop of its own, that runs for so long.
+  void MeasureLoop(const std::string& what, int in_flight, int each, const std::vector<Process>& processes,
+                   absl::FunctionRef<Measurement(absl::Duration length)> loop);
   // What something else has measured; without the line's end.
   void Print(const std::string& what, int in_flight, double per_second, double p50_us, double p99_us);
 

@@ -21,6 +21,7 @@ namespace actioncluster::cluster {
 namespace {
 
 constexpr size_t kTail = 6000;
+constexpr int kMaxReceived = 16 << 20;  // More than the largest values of the cache.
 
 std::string Tail(const std::string& text) { return text.size() <= kTail ? text : text.substr(text.size() - kTail); }
 
@@ -31,6 +32,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetMaxReceiveMessageSize(kMaxReceived);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
@@ -71,7 +73,8 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
       rpc_(v1::RpcService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)),
       pubsub_(v1::PubSubService::NewStub(channel_)),
-      tasks_(v1::TaskService::NewStub(channel_)) {}
+      tasks_(v1::TaskService::NewStub(channel_)),
+      cache_(v1::CacheService::NewStub(channel_)) {}
 
 std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
@@ -34,6 +35,7 @@ class Node {
   v1::ClusterService::Stub& cluster() const { return *cluster_; }
   v1::PubSubService::Stub& pubsub() const { return *pubsub_; }
   v1::TaskService::Stub& tasks() const { return *tasks_; }
+  v1::CacheService::Stub& cache() const { return *cache_; }
   // `actioncluster start`, of this node and maybe of others.
   Program& program() const { return *program_; }
 
@@ -62,6 +64,7 @@ class Node {
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
   std::unique_ptr<v1::PubSubService::Stub> pubsub_;
   std::unique_ptr<v1::TaskService::Stub> tasks_;
+  std::unique_ptr<v1::CacheService::Stub> cache_;
 };
 
 // Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "tests/cluster/calls.h"
 
 namespace actioncluster::cluster {
@@ -20,15 +19,6 @@ void ExpectOk(const grpc::Status& status, const char* what) {
 }
 
 }  // namespace
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
-  proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  proto->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& proto) {
-  return absl::FromUnixSeconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
-}
 
 v1::EnqueueRequest NewTask(const std::string& name, const std::string& queue) {
   v1::EnqueueRequest request;

@@ -1,22 +1,17 @@
 #ifndef ACTIONCLUSTER_TESTS_CLUSTER_TASK_CALLS_H_
 #define ACTIONCLUSTER_TESTS_CLUSTER_TASK_CALLS_H_
 
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/status.h>
-
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
+#include "tests/cluster/ask.h"
 #include "tests/cluster/cluster.h"
 
 // TaskService as a client of a node calls it, in a line each. All for any thread.
 namespace actioncluster::cluster {
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* proto);
-absl::Time ToTime(const google::protobuf::Timestamp& proto);
 
 // A task of this name for this queue.
 v1::EnqueueRequest NewTask(const std::string& name, const std::string& queue);
@@ -27,25 +22,12 @@ v1::EnqueueRequest Retained(v1::EnqueueRequest request);
 v1::EnqueueRequest After(absl::Duration delay, v1::EnqueueRequest request);
 v1::EnqueueRequest Timed(absl::Duration timeout, v1::EnqueueRequest request);
 
-// What any rpc gives.
-template <class Response>
-struct Answered {
-  grpc::Status status;
-  Response response;
-
-  bool ok() const { return status.ok(); }
-};
-
 // Any rpc of TaskService, as `Ask(node, &v1::TaskService::Stub::Get, request)`. The limit is its deadline.
 template <class Request, class Response>
 Answered<Response> Ask(const Node& node,
                        grpc::Status (v1::TaskService::Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
                        const Request& request, absl::Duration limit = kPatience) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
-  Answered<Response> answered;
-  answered.status = (node.tasks().*rpc)(&context, request, &answered.response);
-  return answered;
+  return AskStub(node.tasks(), rpc, request, limit);
 }
 
 // These must succeed: otherwise they report it to the test, and give what is empty.
