@@ -95,9 +95,15 @@ void PipelineSession::OnReadDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     answered = core_.Accept(&incoming_);
+    handing_out_ = true;
   }
   const bool draining = incoming_.has_draining();
   HandOut(answered);
+  {
+    absl::MutexLock lock(&mutex_);
+    handing_out_ = false;
+  }
+  Pump();
   if (draining) Retire();
   StartRead(&incoming_);
 }
@@ -126,7 +132,7 @@ void PipelineSession::Pump() {
   Next next = Next::kNothing;
   {
     absl::MutexLock lock(&mutex_);
-    if (writing_) return;
+    if (writing_ || handing_out_) return;
     if (closed_) {
       if (std::exchange(held_, false)) next = Next::kLetGo;
     } else {

@@ -72,6 +72,8 @@ class PipelineSession final : public grpc::ClientBidiReactor<v1::PipelineRequest
   absl::Mutex mutex_;
   PipelineCore core_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = true;  // Until it is started.
+  // Those who hear their results ask for more at once: that is to go together.
+  bool handing_out_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // Nothing can be written any more.
   bool held_ ABSL_GUARDED_BY(mutex_) = false;    // gRPC waits with OnDone, as we may still write.
