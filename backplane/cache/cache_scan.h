@@ -15,6 +15,9 @@
 
 namespace actioncluster {
 
+// What is walked over.
+using CacheKind = Keys::CacheKind;
+
 // Walks over the keys that there are, bit by bit: each step is one SCAN that Redis is done with in a moment (about 100 µs), whatever there is. Who was there all the time is seen, in rare
 // cases twice; who came or went meanwhile may be. What is read is bounded, in number and in bytes.
 //

@@ -210,7 +210,8 @@ void CacheStore::Save(const SaveOptions& options, Then<SaveOutcome> done) {
            keys_.CacheRequest(options.key, options.request_id)},
           {options.claim.holder, absl::StrCat(options.claim.token), Micros(options.expire_after),
            KindOf(options.content), options.content.body, version, Remember(options.request_id)}),
-      Parsed<SaveOutcome>([key = options.key](ReplyView reply) { return SavedOf(reply, key); }, std::move(done)));
+      Changing<SaveOutcome>(
+          options.key, [key = options.key](ReplyView reply) { return SavedOf(reply, key); }, std::move(done)));
 }
 
 void CacheStore::Look(const std::string& key, const std::string& holder, Then<CacheEntry> done) {
@@ -234,7 +235,8 @@ void CacheStore::Destroy(const std::string& key, const CacheClaim& claim, Then<b
   commands_.Execute(Command::Call(scripts::kCacheDestroy,
                                   {keys_.Cache(Keys::CacheKind::kValue, key), keys_.Cache(Keys::CacheKind::kLock, key)},
                                   {claim.holder, absl::StrCat(claim.token)}),
-                    Parsed<bool>([key](ReplyView reply) { return YesOf(reply, "destroyed", key); }, std::move(done)));
+                    Changing<bool>(
+                        key, [key](ReplyView reply) { return YesOf(reply, "destroyed", key); }, std::move(done)));
 }
 
 void CacheStore::Increment(const IncrementOptions& options, Then<IncrementOutcome> done) {
@@ -245,7 +247,8 @@ void CacheStore::Increment(const IncrementOptions& options, Then<IncrementOutcom
            keys_.CacheRequest(options.key, options.request_id), keys_.CacheScratch(options.key)},
           {options.claim.holder, absl::StrCat(options.claim.token), absl::StrCat(options.by),
            Micros(options.expire_after), Remember(options.request_id)}),
-      Parsed<IncrementOutcome>([key = options.key](ReplyView reply) { return SumOf(reply, key); }, std::move(done)));
+      Changing<IncrementOutcome>(
+          options.key, [key = options.key](ReplyView reply) { return SumOf(reply, key); }, std::move(done)));
 }
 
 void CacheStore::Lock(const LockOptions& options, const std::optional<CacheWaiter>& waiter,
@@ -331,17 +334,28 @@ std::vector<std::string> CacheStore::LineKeys(const CacheLineRef& line) const {
 }
 
 template <class T, class Parse>
+redis::Client::Completion CacheStore::Changing(const std::string& key, Parse parse, Then<T> done) {
+  return [this, alive = std::weak_ptr<const bool>(alive_), key,
+          parsed = Parsed<T>(std::move(parse), std::move(done))](absl::StatusOr<Reply> reply) mutable {
+    if (!alive.expired() && changed_) changed_(key);
+    std::move(parsed)(std::move(reply));
+  };
+}
+
+template <class T, class Parse>
 void CacheStore::Step(const redis::Script& script, const CacheLineRef& line, const std::vector<std::string>& keys,
                       const std::vector<std::string>& arguments, Parse parse, Then<T> done) {
-  commands_.Execute(
-      Command::Call(script, keys, arguments),
-      [this, line, parse = std::move(parse), done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
-        if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
-        absl::StatusOr<std::vector<CacheWaiter>> turns = cache_wire::TurnsOf(reply->view()[1]);
-        if (!turns.ok()) return std::move(done)(turns.status());
-        if (!turns->empty()) turns_(line, *std::move(turns));
-        std::move(done)(std::move(parse)(reply->view()[0]));
-      });
+  commands_.Execute(Command::Call(script, keys, arguments),
+                    [this, alive = std::weak_ptr<const bool>(alive_), line, parse = std::move(parse),
+                     done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
+                      if (alive.expired()) return std::move(done)(BackplaneUnavailable("the node stops"));
+                      if (changed_ && line.kind == CacheLineRef::Kind::kLock) changed_(line.key);
+                      if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
+                      absl::StatusOr<std::vector<CacheWaiter>> turns = cache_wire::TurnsOf(reply->view()[1]);
+                      if (!turns.ok()) return std::move(done)(turns.status());
+                      if (!turns->empty()) turns_(line, *std::move(turns));
+                      std::move(done)(std::move(parse)(reply->view()[0]));
+                    });
 }
 
 }  // namespace actioncluster

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -62,8 +63,14 @@ class CacheStore {
   // Whose turns have come by a step: their nodes have to be told. Heard before the step's callback.
   using TurnListener = absl::AnyInvocable<void(const CacheLineRef& line, std::vector<CacheWaiter> waiters)>;
 
+  // Hears of each key whose value or lock a step of this node has changed, or may have, before the step's callback.
+  using ChangeListener = absl::AnyInvocable<void(const std::string& key)>;
+
   // The references outlive this.
   CacheStore(redis::Client& commands, const Keys& keys, int64_t max_list_length, TurnListener turns);
+
+  // Once, before anything else.
+  void OnChange(ChangeListener listener) { changed_ = std::move(listener); }
 
   void Save(const SaveOptions& options, Then<SaveOutcome> done);
   // What is there, in one native command that writes nothing. CACHE_KEY_NOT_FOUND; KEY_LOCKED.
@@ -98,6 +105,9 @@ class CacheStore {
             Then<Watch> done);
 
  private:
+  // Gives `done` what `parse` makes of the reply, once the key's change is told.
+  template <class T, class Parse>
+  redis::Client::Completion Changing(const std::string& key, Parse parse, Then<T> done);
   // Lock or list, then its line, as scripts take them.
   std::vector<std::string> LineKeys(const CacheLineRef& line) const;
   // Runs a script that gives what it says, and whose turns have come.
@@ -110,7 +120,9 @@ class CacheStore {
   const Keys& keys_;
   const int64_t max_list_length_;
   TurnListener turns_;
+  ChangeListener changed_;
   int64_t last_token_ = 0;  // The largest of any lock that was seen: tokens grow though the clock goes back.
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace actioncluster

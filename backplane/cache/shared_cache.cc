@@ -136,16 +136,17 @@ void SharedCache::Look(const LoadOptions& options, bool allow_near, Then<CacheEn
     fill = near_->Open(options.key, MonotonicNow());
   }
   if (!fill.has_value()) return store_.Look(options.key, options.holder, std::move(done));
-  store_.Look(
-      options.key, options.holder,
-      [this, key = options.key, fill = *fill, done = std::move(done)](absl::StatusOr<CacheEntry> entry) mutable {
-        absl::Time expires = absl::InfiniteFuture();
-        if (entry.ok() && entry->expires_at.has_value()) {
-          expires = clock_.ToMonotonic(*entry->expires_at) - clock_.Uncertainty(MonotonicNow());
-        }
-        near_->Close(key, fill, entry.ok() ? std::optional<CacheEntry>(*entry) : std::nullopt, expires);
-        std::move(done)(std::move(entry));
-      });
+  store_.Look(options.key, options.holder,
+              [this, alive = std::weak_ptr<const bool>(alive_), key = options.key, fill = *fill,
+               done = std::move(done)](absl::StatusOr<CacheEntry> entry) mutable {
+                if (alive.expired()) return std::move(done)(std::move(entry));
+                absl::Time expires = absl::InfiniteFuture();
+                if (entry.ok() && entry->expires_at.has_value()) {
+                  expires = clock_.ToMonotonic(*entry->expires_at) - clock_.Uncertainty(MonotonicNow());
+                }
+                near_->Close(key, fill, entry.ok() ? std::optional<CacheEntry>(*entry) : std::nullopt, expires);
+                std::move(done)(std::move(entry));
+              });
 }
 
 SharedCache::CallId SharedCache::Lock(const LockOptions& options, absl::Time until, Then<LockOutcome> done) {

@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_BACKPLANE_CACHE_SHARED_CACHE_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -54,6 +55,7 @@ class SharedCache {
   CacheLines& lines_;
   NearCache* const near_;
   const RedisClock& clock_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace actioncluster

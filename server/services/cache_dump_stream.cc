@@ -34,7 +34,7 @@ void DumpStream::Find() {
   next_ = 0;
   if (list_.has_value()) return FindPart();
   if (!large_.empty()) return FindLargeValue();
-  if (!keys_.empty() && kind_ == Keys::CacheKind::kValue) return FindSmallValues();
+  if (!keys_.empty() && kind_ == CacheKind::kValue) return FindSmallValues();
   if (!keys_.empty()) {
     list_ = std::move(keys_.front());
     keys_.pop_front();
@@ -48,11 +48,11 @@ void DumpStream::Find() {
 void DumpStream::Walk() {
   if (walk_.has_value() && walk_->done()) {
     walk_.reset();
-    if (kind_ == Keys::CacheKind::kList) {
+    if (kind_ == CacheKind::kList) {
       ended_ = true;
       return End(absl::OkStatus());
     }
-    kind_ = Keys::CacheKind::kList;
+    kind_ = CacheKind::kList;
   }
   if (!walk_.has_value()) walk_.emplace(loop(), scan_, kind_, prefix_);
   walk_->Next([this, self = shared_from_this()](absl::StatusOr<std::vector<std::string>> keys) {

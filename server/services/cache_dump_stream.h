@@ -12,7 +12,6 @@
 
 #include "actioncluster/v1/cache.pb.h"
 #include "backplane/cache/cache_scan.h"
-#include "backplane/keys/keys.h"
 #include "server/services/cache_walk.h"
 #include "server/services/found_stream.h"
 
@@ -49,7 +48,7 @@ class DumpStream final : public FoundStream<v1::DumpResponse> {
 
   CacheScan& scan_;
   const std::string prefix_;
-  Keys::CacheKind kind_ = Keys::CacheKind::kValue;
+  CacheKind kind_ = CacheKind::kValue;
   std::optional<CacheWalk> walk_;
 
   std::deque<std::string> keys_;   // Of the last step: their values or lists are to be read.

@@ -24,16 +24,15 @@ class Tour : public std::enable_shared_from_this<Tour> {
   // Once: OK, what Redis said, or CANCELLED: the caller is gone.
   using Done = absl::AnyInvocable<void(const absl::Status&) &&>;
 
-  static void Start(Loop& loop, CacheScan& scan, Keys::CacheKind kind, const std::string& prefix, Caller caller,
-                    Visit visit, Done done) {
+  static void Start(Loop& loop, CacheScan& scan, CacheKind kind, const std::string& prefix, Caller caller, Visit visit,
+                    Done done) {
     const std::shared_ptr<Tour> tour(
         new Tour(loop, scan, kind, prefix, std::move(caller), std::move(visit), std::move(done)));
     tour->Continue();
   }
 
  private:
-  Tour(Loop& loop, CacheScan& scan, Keys::CacheKind kind, const std::string& prefix, Caller caller, Visit visit,
-       Done done)
+  Tour(Loop& loop, CacheScan& scan, CacheKind kind, const std::string& prefix, Caller caller, Visit visit, Done done)
       : walk_(loop, scan, kind, prefix), caller_(std::move(caller)), visit_(std::move(visit)), done_(std::move(done)) {}
 
   void Continue() {
@@ -56,7 +55,7 @@ class Tour : public std::enable_shared_from_this<Tour> {
 };
 
 // Removes everything of a kind; `removed` counts.
-void ClearKind(Loop& loop, CacheScan& scan, Keys::CacheKind kind, const std::string& prefix, const Caller& caller,
+void ClearKind(Loop& loop, CacheScan& scan, CacheKind kind, const std::string& prefix, const Caller& caller,
                absl::AnyInvocable<void(int64_t)> removed, Tour::Done done) {
   const auto count = std::make_shared<absl::AnyInvocable<void(int64_t)>>(std::move(removed));
   Tour::Start(
@@ -90,7 +89,7 @@ grpc::ServerUnaryReactor* CacheService::Size(grpc::CallbackServerContext* contex
   if (absl::Status admitted = Admit("Size", *context); !admitted.ok()) return call->Finish(admitted);
   rooms_.loop.Post([this, call, response, prefix = request->prefix(), caller = Caller(call)] {
     Tour::Start(
-        rooms_.loop, rooms_.scan, Keys::CacheKind::kValue, prefix, caller,
+        rooms_.loop, rooms_.scan, CacheKind::kValue, prefix, caller,
         [response](const std::vector<std::string>& keys, absl::AnyInvocable<void(absl::Status) &&> next) {
           response->set_size(response->size() + static_cast<int64_t>(keys.size()));
           std::move(next)(absl::OkStatus());
@@ -106,12 +105,12 @@ grpc::ServerUnaryReactor* CacheService::Clear(grpc::CallbackServerContext* conte
   if (absl::Status admitted = Admit("Clear", *context); !admitted.ok()) return call->Finish(admitted);
   rooms_.loop.Post([this, call, response, prefix = request->prefix(), caller = Caller(call)] {
     ClearKind(
-        rooms_.loop, rooms_.scan, Keys::CacheKind::kValue, prefix, caller,
+        rooms_.loop, rooms_.scan, CacheKind::kValue, prefix, caller,
         [response](int64_t removed) { response->set_values(response->values() + removed); },
         [this, call, response, prefix, caller](const absl::Status& values) {
           if (!values.ok()) return (void)call->Finish(values);
           ClearKind(
-              rooms_.loop, rooms_.scan, Keys::CacheKind::kList, prefix, caller,
+              rooms_.loop, rooms_.scan, CacheKind::kList, prefix, caller,
               [response](int64_t removed) { response->set_lists(response->lists() + removed); },
               [call](const absl::Status& lists) { call->Finish(lists); });
         });

@@ -15,7 +15,7 @@ constexpr absl::Duration kLongest = absl::Milliseconds(3);
 
 }  // namespace
 
-CacheWalk::CacheWalk(Loop& loop, CacheScan& scan, Keys::CacheKind kind, std::string prefix)
+CacheWalk::CacheWalk(Loop& loop, CacheScan& scan, CacheKind kind, std::string prefix)
     : scan_(scan), kind_(kind), prefix_(std::move(prefix)), since_(MonotonicNow()), rest_(loop, [this] { Step(); }) {}
 
 void CacheWalk::Worked(absl::Duration time) { worked_ += std::min(time, kLongest); }

@@ -8,7 +8,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "backplane/cache/cache_scan.h"
-#include "backplane/keys/keys.h"
 #include "backplane/redis/loop.h"
 
 namespace actioncluster {
@@ -20,7 +19,7 @@ namespace actioncluster {
 class CacheWalk {
  public:
   // The references outlive it.
-  CacheWalk(Loop& loop, CacheScan& scan, Keys::CacheKind kind, std::string prefix);
+  CacheWalk(Loop& loop, CacheScan& scan, CacheKind kind, std::string prefix);
 
   // The next keys: may be none though there are more. One call at a time, and none after done(). `given` is dropped unrun if this is destroyed before.
   void Next(CacheScan::Then<std::vector<std::string>> given);
@@ -31,7 +30,7 @@ class CacheWalk {
   void Worked(absl::Duration time);
 
   CacheScan& scan_;
-  const Keys::CacheKind kind_;
+  const CacheKind kind_;
   const std::string prefix_;
   CacheScan::Cursor cursor_;
   CacheScan::Then<std::vector<std::string>> given_;

@@ -38,6 +38,7 @@ class CacheClient {
                                             [this](const CacheLineRef&, std::vector<CacheWaiter> waiters) {
                                               for (CacheWaiter& waiter : waiters) turns_.Add(std::move(waiter));
                                             });
+      store_->OnChange([this](const std::string& key) { changes_.Add(key); });
     });
     CHECK(states_.NextThat([](const absl::Status& state) { return state.ok(); }).ok());
   }
@@ -138,6 +139,13 @@ class CacheClient {
   const fakes::Waiter<CacheWaiter>& turns() const { return turns_; }
   uint64_t NextTurn() { return turns_.Next().number; }
 
+  // Of which keys the store has said that a step may have changed them; forgets them.
+  size_t TakeChanges() {
+    size_t count = changes_.size();
+    for (size_t i = 0; i < count; ++i) CHECK_EQ(kKey, changes_.Next());
+    return count;
+  }
+
   static constexpr char kKey[] = "the {key} of 100%";
   const Keys& keys() const { return keys_; }
 
@@ -145,6 +153,7 @@ class CacheClient {
   const Keys keys_{"test"};
   const fakes::Waiter<absl::Status> states_;
   const fakes::Waiter<CacheWaiter> turns_;
+  const fakes::Waiter<std::string> changes_;
   fakes::LoopThread thread_;
   std::unique_ptr<redis::Client> client_;
   std::unique_ptr<CacheStore> store_;
