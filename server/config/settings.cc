@@ -12,7 +12,6 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -26,6 +25,7 @@
 #include "absl/strings/strip.h"
 #include "backplane/keys/keys.h"
 #include "backplane/redis/endpoint.h"
+#include "server/config/byte_size.h"
 
 namespace actioncluster {
 namespace {
@@ -64,36 +64,6 @@ Setting Integer(std::string name, int Settings::*member, int min, int max, std::
           },
           .print = [=](const Settings& settings) { return absl::StrCat(settings.*member); },
           .default_text = ""};
-}
-
-// With the largest unit that leaves a whole number: `4MiB`.
-std::string PrintBytes(int64_t bytes) {
-  constexpr std::array<absl::string_view, 5> kUnits = {"", "KiB", "MiB", "GiB", "TiB"};
-  size_t unit = 0;
-  while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < kUnits.size()) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return absl::StrCat(bytes, kUnits[unit]);
-}
-
-// Nothing: it is no size, or too large to count.
-std::optional<int64_t> ParseBytes(absl::string_view text) {
-  constexpr std::array<std::pair<absl::string_view, int>, 4> kUnits = {
-      {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
-  int shift = 0;
-  for (const auto& [unit, bits] : kUnits) {
-    if (absl::ConsumeSuffix(&text, unit)) {
-      shift = bits;
-      break;
-    }
-  }
-  int64_t value;
-  const bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-  if (!digits || !absl::SimpleAtoi(text, &value) || value > (std::numeric_limits<int64_t>::max() >> shift)) {
-    return std::nullopt;
-  }
-  return value << shift;
 }
 
 Setting Bytes(std::string name, int64_t Settings::*member, int64_t min, int64_t max, std::string meaning) {
