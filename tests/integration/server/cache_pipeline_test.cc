@@ -23,7 +23,8 @@ using Result = v1::PipelineResponse::Result;
 class Pipe {
  public:
   explicit Pipe(LocalNode& node) {
-    context_.set_deadline(absl::ToChronoTime(absl::Now() + fakes::kPatience));
+    // Later than any test waits: it ends no wait.
+    context_.set_deadline(absl::ToChronoTime(absl::Now() + 3 * fakes::kPatience));
     stream_ = node.cache().Pipeline(&context_);
   }
   ~Pipe() {

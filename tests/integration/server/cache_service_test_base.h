@@ -68,13 +68,13 @@ class CacheServiceTest : public testing::Test {
     return Call(node, method, json, &response);
   }
 
-  // A unary call that is under way on a thread of its own.
+  // A unary call that is under way on a thread of its own. Its deadline is later than any test waits, and so ends no wait.
   template <class Response>
   class Pending {
    public:
     template <class Request>
     Pending(LocalNode& node, Method<Request, Response> method, const std::string& json,
-            absl::Duration timeout = fakes::kPatience) {
+            absl::Duration timeout = 3 * fakes::kPatience) {
       context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
       status_ = std::async(std::launch::async, [this, &node, method, request = FromJson<Request>(json)] {
         return (node.cache().*method)(&context_, request, &response_);
