@@ -164,9 +164,16 @@ redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
 }
 
 RedisServer& EmptyRedis(bool cluster) {
-  static RedisServer single;
-  static RedisServer of_cluster(RedisServer::Options{.cluster = true, .password = "", .args = {}});
-  RedisServer& redis = cluster ? of_cluster : single;
+  // Each only where it is wanted.
+  const auto single = []() -> RedisServer& {
+    static RedisServer server;
+    return server;
+  };
+  const auto of_one = []() -> RedisServer& {
+    static RedisServer server(RedisServer::Options{.cluster = true, .password = "", .args = {}});
+    return server;
+  };
+  RedisServer& redis = cluster ? of_one() : single();
   redis.Command({"FLUSHALL"});
   return redis;
 }

@@ -29,6 +29,15 @@ class RpcFaultTest : public ::testing::Test {
     return std::make_unique<NodeStack>(redis_, std::map<std::string, FakeMethods::Handler>());
   }
 
+  // Until Redis has seen that the connections of a boot are closed.
+  void AwaitDeaf(const std::string& boot) {
+    const std::string channel = Keys("test").ChannelBoot(boot);
+    const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+    while (redis_.Command({"PUBSUB", "NUMSUB", channel}).view()[1].Integer().value_or(-1) != 0) {
+      ASSERT_LT(MonotonicNow(), give_up);
+    }
+  }
+
   fakes::RedisServer redis_;
 };
 
@@ -53,8 +62,10 @@ TEST_F(RpcFaultTest, NodeThatIsDeadAlreadyIsOutOfReachAtOnceAndAnyGoesOn) {
   auto b = Node("m", Returns("b"));
   const auto c = Node("m", Returns("c"));
   a->Refresh();
-  const std::string name = b->self().id;
+  const NodeRef self = b->self();
+  const std::string name = self.id;
   b.reset();
+  AwaitDeaf(self.boot);
   const absl::Time start = MonotonicNow();
   const absl::Status status = a->Call("m", OneNode{name}, kTimeout).status();
   EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
