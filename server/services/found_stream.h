@@ -69,7 +69,9 @@ class FoundStream : public grpc::ServerWriteReactor<Response>,
     frame_.Clear();
     if (Make(&frame_, &more)) {
       grpc::WriteOptions options;
-      if (more) options.set_buffer_hint();
+      // The first takes the initial metadata with it: gRPC does not call it written before that has left.
+      if (more && begun_) options.set_buffer_hint();
+      begun_ = true;
       return this->StartWrite(&frame_, options);
     }
     if (end_.has_value()) return this->Finish(ToGrpc(*end_));
@@ -88,6 +90,7 @@ class FoundStream : public grpc::ServerWriteReactor<Response>,
   Loop& loop_;
   Offload& offload_;
   Response frame_;  // Belongs to the write under way.
+  bool begun_ = false;
   std::optional<absl::Status> end_;
   std::atomic<bool> gone_ = false;
   std::shared_ptr<FoundStream> self_;
