@@ -207,7 +207,7 @@ void CacheStore::Save(const SaveOptions& options, Then<SaveOutcome> done) {
       Command::Call(
           scripts::kCacheSave,
           {keys_.Cache(Keys::CacheKind::kValue, options.key), keys_.Cache(Keys::CacheKind::kLock, options.key),
-           keys_.CacheRequest(options.key, options.request_id)},
+           keys_.CacheRequest(Keys::CacheCall::kSave, options.key, options.request_id)},
           {options.claim.holder, absl::StrCat(options.claim.token), Micros(options.expire_after),
            KindOf(options.content), options.content.body, version, Remember(options.request_id)}),
       Changing<SaveOutcome>(
@@ -244,7 +244,8 @@ void CacheStore::Increment(const IncrementOptions& options, Then<IncrementOutcom
       Command::Call(
           scripts::kCacheIncrement,
           {keys_.Cache(Keys::CacheKind::kValue, options.key), keys_.Cache(Keys::CacheKind::kLock, options.key),
-           keys_.CacheRequest(options.key, options.request_id), keys_.CacheScratch(options.key)},
+           keys_.CacheRequest(Keys::CacheCall::kIncrement, options.key, options.request_id),
+           keys_.CacheScratch(options.key)},
           {options.claim.holder, absl::StrCat(options.claim.token), absl::StrCat(options.by),
            Micros(options.expire_after), Remember(options.request_id)}),
       Changing<IncrementOutcome>(
@@ -266,9 +267,18 @@ void CacheStore::Lock(const LockOptions& options, const std::optional<CacheWaite
 }
 
 void CacheStore::Unlock(const std::string& key, const CacheClaim& claim, Then<bool> done) {
+  UnlockIf(key, claim, "0", std::move(done));
+}
+
+void CacheStore::GiveBack(const std::string& key, const LockGrant& grant, Then<bool> done) {
+  UnlockIf(key, {.holder = "", .token = grant.token}, absl::StrCat(absl::ToUnixMicros(grant.expires_at)),
+           std::move(done));
+}
+
+void CacheStore::UnlockIf(const std::string& key, const CacheClaim& claim, const std::string& ends, Then<bool> done) {
   const CacheLineRef line = {CacheLineRef::Kind::kLock, key};
   Step<bool>(
-      scripts::kCacheUnlock, line, LineKeys(line), {claim.holder, absl::StrCat(claim.token)},
+      scripts::kCacheUnlock, line, LineKeys(line), {claim.holder, absl::StrCat(claim.token), ends},
       [key](ReplyView reply) { return YesOf(reply, "released", key); }, std::move(done));
 }
 
@@ -296,7 +306,7 @@ void CacheStore::PutBack(const std::string& key, const CacheContent& item, Then<
 void CacheStore::PushTo(absl::string_view end, const PushOptions& options, int64_t max_length, Then<int64_t> done) {
   const CacheLineRef line = {CacheLineRef::Kind::kList, options.key};
   std::vector<std::string> keys = LineKeys(line);
-  keys.push_back(keys_.CacheRequest(options.key, options.request_id));
+  keys.push_back(keys_.CacheRequest(Keys::CacheCall::kPush, options.key, options.request_id));
   Step<int64_t>(
       scripts::kCachePush, line, keys,
       {cache_wire::ItemOf(options.item), absl::StrCat(max_length), Remember(options.request_id), std::string(end)},
@@ -307,7 +317,7 @@ void CacheStore::Pop(const std::string& key, const CacheRequestId& request_id, c
                      Then<Attempt<CacheContent>> done) {
   const CacheLineRef line = {CacheLineRef::Kind::kList, key};
   std::vector<std::string> keys = LineKeys(line);
-  keys.push_back(keys_.CacheRequest(key, request_id));
+  keys.push_back(keys_.CacheRequest(Keys::CacheCall::kPop, key, request_id));
   Step<Attempt<CacheContent>>(
       scripts::kCachePop, line, keys, {cache_wire::Name(waiter), Remember(request_id)},
       [key](ReplyView reply) { return PoppedOf(reply, key); }, std::move(done));
@@ -335,6 +345,7 @@ std::vector<std::string> CacheStore::LineKeys(const CacheLineRef& line) const {
 
 template <class T, class Parse>
 redis::Client::Completion CacheStore::Changing(const std::string& key, Parse parse, Then<T> done) {
+  if (changed_) changed_(key);
   return [this, alive = std::weak_ptr<const bool>(alive_), key,
           parsed = Parsed<T>(std::move(parse), std::move(done))](absl::StatusOr<Reply> reply) mutable {
     if (!alive.expired() && changed_) changed_(key);
@@ -345,6 +356,7 @@ redis::Client::Completion CacheStore::Changing(const std::string& key, Parse par
 template <class T, class Parse>
 void CacheStore::Step(const redis::Script& script, const CacheLineRef& line, const std::vector<std::string>& keys,
                       const std::vector<std::string>& arguments, Parse parse, Then<T> done) {
+  if (changed_ && line.kind == CacheLineRef::Kind::kLock) changed_(line.key);
   commands_.Execute(Command::Call(script, keys, arguments),
                     [this, alive = std::weak_ptr<const bool>(alive_), line, parse = std::move(parse),
                      done = std::move(done)](absl::StatusOr<Reply> reply) mutable {

@@ -63,7 +63,7 @@ class CacheStore {
   // Whose turns have come by a step: their nodes have to be told. Heard before the step's callback.
   using TurnListener = absl::AnyInvocable<void(const CacheLineRef& line, std::vector<CacheWaiter> waiters)>;
 
-  // Hears of each key whose value or lock a step of this node has changed, or may have, before the step's callback.
+  // Hears of each key whose value or lock a step of this node changes, or may: when it is sent, so that who reads behind it reads anew, and before its callback.
   using ChangeListener = absl::AnyInvocable<void(const std::string& key)>;
 
   // The references outlive this.
@@ -84,6 +84,8 @@ class CacheStore {
   void Lock(const LockOptions& options, const std::optional<CacheWaiter>& waiter, Then<Attempt<LockGrant>> done);
   // False: nobody had it.
   void Unlock(const std::string& key, const CacheClaim& claim, Then<bool> done);
+  // Gives up a lock that was taken for nobody, unless its holder has renewed it since.
+  void GiveBack(const std::string& key, const LockGrant& grant, Then<bool> done);
   void CheckLock(const std::string& key, Then<std::optional<HeldLock>> done);
 
   // The new length. LIMIT_EXCEEDED.
@@ -114,6 +116,7 @@ class CacheStore {
   template <class T, class Parse>
   void Step(const redis::Script& script, const CacheLineRef& line, const std::vector<std::string>& keys,
             const std::vector<std::string>& arguments, Parse parse, Then<T> done);
+  void UnlockIf(const std::string& key, const CacheClaim& claim, const std::string& ends, Then<bool> done);
   void PushTo(absl::string_view end, const PushOptions& options, int64_t max_length, Then<int64_t> done);
 
   redis::Client& commands_;

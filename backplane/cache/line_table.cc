@@ -85,11 +85,7 @@ bool LineTable::Cancel(Id id) {
 
 LineTable::Actions LineTable::Take(absl::Time now, absl::Time* next) {
   Actions actions;
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const Id id = deadlines_.begin()->second;
-    actions.timed_out.push_back(id);
-    Remove(id, /*tell=*/true);
-  }
+  // Who is to be attempted is, though its time be over: nobody ends without one.
   actions.attempts.reserve(due_.size());
   for (const Id id : due_) {
     Caller& caller = callers_.at(id);
@@ -99,6 +95,11 @@ LineTable::Actions LineTable::Take(absl::Time now, absl::Time* next) {
     actions.attempts.push_back(id);
   }
   due_.clear();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const Id id = deadlines_.begin()->second;
+    actions.timed_out.push_back(id);
+    Remove(id, /*tell=*/true);
+  }
   while (!words_.empty() && words_.begin()->first <= now) {
     const CacheLineRef& ref = *words_.begin()->second;
     words_.erase(words_.begin());

@@ -27,6 +27,44 @@ class StoreWait : public LineWait {
   absl::StatusOr<Attempt<T>> last_ = Attempt<T>{};
 };
 
+// The attempts of those who do not wait.
+void LoadNow(CacheStore& store, const LoadOptions& options, SharedCache::Then<CacheEntry> done) {
+  store.Load(options, std::nullopt,
+             [key = options.key, done = std::move(done)](absl::StatusOr<Attempt<CacheEntry>> attempt) mutable {
+               if (!attempt.ok()) return std::move(done)(attempt.status());
+               if (!attempt->got.has_value()) return std::move(done)(cache_wire::KeyLocked(key, attempt->held_by));
+               std::move(done)(*std::move(attempt->got));
+             });
+}
+
+LockOutcome OutcomeOf(const Attempt<LockGrant>& attempt) {
+  LockOutcome outcome;
+  outcome.acquired = attempt.got.has_value();
+  outcome.held_by = attempt.held_by;
+  if (outcome.acquired) {
+    outcome.token = attempt.got->token;
+    outcome.expires_at = attempt.got->expires_at;
+  }
+  return outcome;
+}
+
+void LockNow(CacheStore& store, const LockOptions& options, SharedCache::Then<LockOutcome> done) {
+  store.Lock(options, std::nullopt,
+             [done = std::move(done)](const absl::StatusOr<Attempt<LockGrant>>& attempt) mutable {
+               if (!attempt.ok()) return std::move(done)(attempt.status());
+               std::move(done)(OutcomeOf(*attempt));
+             });
+}
+
+void PopNow(CacheStore& store, const std::string& key, const CacheRequestId& request_id,
+            SharedCache::Then<std::optional<CacheContent>> done) {
+  store.Pop(key, request_id, std::nullopt,
+            [done = std::move(done)](absl::StatusOr<Attempt<CacheContent>> attempt) mutable {
+              if (!attempt.ok()) return std::move(done)(attempt.status());
+              std::move(done)(std::move(attempt->got));
+            });
+}
+
 class LoadWait final : public StoreWait<CacheEntry> {
  public:
   LoadWait(CacheStore& store, const LoadOptions& options, SharedCache::Then<CacheEntry> done)
@@ -39,24 +77,14 @@ class LoadWait final : public StoreWait<CacheEntry> {
     if (!last_.ok()) return std::move(done_)(last_.status());
     std::move(done_)(*std::move(last_->got));
   }
-  void TimedOut() override { std::move(done_)(cache_wire::KeyLocked(options_.key, last_.ok() ? last_->held_by : "")); }
+  // Its holder may have got the lock by another call meanwhile.
+  void TimedOut() override { LoadNow(store_, options_, std::move(done_)); }
   void GiveBack() override {}
 
  private:
   const LoadOptions options_;
   SharedCache::Then<CacheEntry> done_;
 };
-
-LockOutcome OutcomeOf(const Attempt<LockGrant>& attempt) {
-  LockOutcome outcome;
-  outcome.acquired = attempt.got.has_value();
-  outcome.held_by = attempt.held_by;
-  if (outcome.acquired) {
-    outcome.token = attempt.got->token;
-    outcome.expires_at = attempt.got->expires_at;
-  }
-  return outcome;
-}
 
 class LockWait final : public StoreWait<LockGrant> {
  public:
@@ -70,12 +98,11 @@ class LockWait final : public StoreWait<LockGrant> {
     if (!last_.ok()) return std::move(done_)(last_.status());
     std::move(done_)(OutcomeOf(*last_));
   }
-  void TimedOut() override { std::move(done_)(OutcomeOf(*last_)); }
+  // The same holder may have it by another call meanwhile; and it is true then who has it.
+  void TimedOut() override { LockNow(store_, options_, std::move(done_)); }
   void GiveBack() override {
-    // Another call of the same holder has it too.
-    if (last_->got->renewed) return;
-    store_.Unlock(options_.key, {.holder = options_.holder, .token = last_->got->token},
-                  [](const absl::StatusOr<bool>&) {});
+    // Another call of the same holder had it before, and has it still.
+    if (!last_->got->renewed) store_.GiveBack(options_.key, *last_->got, [](const absl::StatusOr<bool>&) {});
   }
 
  private:
@@ -96,7 +123,11 @@ class PopWait final : public StoreWait<CacheContent> {
     if (!last_.ok()) return std::move(done_)(last_.status());
     std::move(done_)(std::move(last_->got));
   }
-  void TimedOut() override { std::move(done_)(std::nullopt); }
+  // The same call may have got an item meanwhile, where it was made before.
+  void TimedOut() override {
+    if (request_id_.empty()) return std::move(done_)(std::nullopt);
+    PopNow(store_, key_, request_id_, std::move(done_));
+  }
   void GiveBack() override {
     // Whoever named the call may repeat it, and gets the item then.
     if (request_id_.empty()) store_.PutBack(key_, *last_->got, [](const absl::StatusOr<int64_t>&) {});
@@ -120,12 +151,7 @@ SharedCache::CallId SharedCache::Load(const LoadOptions& options, absl::Time unt
     Look(options, allow_near, std::move(done));
     return 0;
   }
-  store_.Load(options, std::nullopt,
-              [key = options.key, done = std::move(done)](absl::StatusOr<Attempt<CacheEntry>> attempt) mutable {
-                if (!attempt.ok()) return std::move(done)(attempt.status());
-                if (!attempt->got.has_value()) return std::move(done)(cache_wire::KeyLocked(key, attempt->held_by));
-                std::move(done)(*std::move(attempt->got));
-              });
+  LoadNow(store_, options, std::move(done));
   return 0;
 }
 
@@ -154,11 +180,7 @@ SharedCache::CallId SharedCache::Lock(const LockOptions& options, absl::Time unt
     return lines_.Wait({CacheLineRef::Kind::kLock, options.key}, until,
                        std::make_unique<LockWait>(store_, options, std::move(done)));
   }
-  store_.Lock(options, std::nullopt,
-              [done = std::move(done)](const absl::StatusOr<Attempt<LockGrant>>& attempt) mutable {
-                if (!attempt.ok()) return std::move(done)(attempt.status());
-                std::move(done)(OutcomeOf(*attempt));
-              });
+  LockNow(store_, options, std::move(done));
   return 0;
 }
 
@@ -168,11 +190,7 @@ SharedCache::CallId SharedCache::Pop(const std::string& key, const CacheRequestI
     return lines_.Wait({CacheLineRef::Kind::kList, key}, until,
                        std::make_unique<PopWait>(store_, key, request_id, std::move(done)));
   }
-  store_.Pop(key, request_id, std::nullopt,
-             [done = std::move(done)](absl::StatusOr<Attempt<CacheContent>> attempt) mutable {
-               if (!attempt.ok()) return std::move(done)(attempt.status());
-               std::move(done)(std::move(attempt->got));
-             });
+  PopNow(store_, key, request_id, std::move(done));
   return 0;
 }
 

@@ -135,8 +135,8 @@ std::vector<std::string> Keys::CacheLine(CacheKind kind, absl::string_view key) 
   return {absl::StrCat(letter, "-line", tag), absl::StrCat(letter, "-turns", tag), absl::StrCat(letter, "-boots", tag)};
 }
 
-std::string Keys::CacheRequest(absl::string_view key, absl::string_view request_id) const {
-  return absl::StrCat("r{", namespace_, ":c:", InsideTag(key), "}", request_id);
+std::string Keys::CacheRequest(CacheCall call, absl::string_view key, absl::string_view request_id) const {
+  return absl::StrCat("r{", namespace_, ":c:", InsideTag(key), "}", static_cast<int>(call), request_id);
 }
 std::string Keys::CacheScratch(absl::string_view key) const {
   return absl::StrCat("w{", namespace_, ":c:", InsideTag(key), "}");

@@ -44,8 +44,9 @@ class Keys {
   std::string Cache(CacheKind kind, absl::string_view key) const;
   // Of kLock or kList: those who wait in line for it, in the order in which scripts take them.
   std::vector<std::string> CacheLine(CacheKind kind, absl::string_view key) const;
-  // What a call with this id has come to.
-  std::string CacheRequest(absl::string_view key, absl::string_view request_id) const;
+  // What a call with this id has come to. Each kind of call has ids of its own.
+  enum class CacheCall { kSave, kIncrement, kPush, kPop };
+  std::string CacheRequest(CacheCall call, absl::string_view key, absl::string_view request_id) const;
   // Scripts work there, and leave nothing.
   std::string CacheScratch(absl::string_view key) const;
   // A list that is being restored.

@@ -13,7 +13,13 @@ local list, line, turns, boots, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KE
 local waiter, remember = ARGV[1], ARGV[2]
 if remember ~= '0' then
   local before = redis.call('GET', request)
-  if before then return {{'item', before}, told} end
+  if before then
+    if waiter ~= '' then
+      step_out(waiter)
+      pass(redis.call('LLEN', list))
+    end
+    return {{'item', before}, told}
+  end
 end
 
 local length = redis.call('LLEN', list)

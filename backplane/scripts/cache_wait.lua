@@ -14,7 +14,9 @@ local resource, line, turns, boots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local boot = ARGV[2]
 for i = 4, #ARGV do step_out(boot .. ' ' .. ARGV[i]) end
-local believed = redis.call('HEXISTS', boots, boot)
+-- One that was not heard for too long may have been passed over.
+local till = redis.call('HGET', boots, boot)
+local believed = till and tonumber(till) > now_us and 1 or 0
 if ARGV[3] == '1' then
   believe(boot)
 else

@@ -103,6 +103,9 @@ class CacheClient {
   absl::StatusOr<bool> Unlock(const CacheClaim& claim) {
     return Ask<bool>([&](CacheStore& store, auto done) { store.Unlock(kKey, claim, std::move(done)); });
   }
+  absl::StatusOr<bool> GiveBack(const LockGrant& grant) {
+    return Ask<bool>([&](CacheStore& store, auto done) { store.GiveBack(kKey, grant, std::move(done)); });
+  }
   absl::StatusOr<std::optional<HeldLock>> CheckLock() {
     return Ask<std::optional<HeldLock>>([&](CacheStore& store, auto done) { store.CheckLock(kKey, std::move(done)); });
   }

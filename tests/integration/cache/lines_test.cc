@@ -234,5 +234,42 @@ TEST_P(CacheLinesTest, IfTheListIsClearedBeforeATurnIsTakenItsOwnerWaitsOn) {
   EXPECT_EQ("b", cache_.Popped(Here(1)));
 }
 
+TEST_P(CacheLinesTest, OneIdNamesACallOfItsOwnKindOnly) {
+  EXPECT_EQ(1, *cache_.Push("a", "x"));
+  EXPECT_EQ("a", cache_.Popped({}, "x"));
+  EXPECT_EQ(1, cache_.Increment(1, "x")->value);
+  SaveOptions options = CacheClient::SaveOf("1");
+  options.request_id = "x";
+  EXPECT_TRUE(cache_.Save(options).ok());
+}
+
+TEST_P(CacheLinesTest, ARepeatedPopThatHasItsItemLeavesTheLine) {
+  ASSERT_TRUE(cache_.Push("a").ok());
+  EXPECT_EQ("a", cache_.Popped({}, "x"));
+  EXPECT_EQ("", cache_.Popped(Here(1)));
+  EXPECT_EQ("", cache_.Popped(Here(2)));
+  ASSERT_TRUE(cache_.Push("b").ok());
+  EXPECT_EQ(1, cache_.NextTurn());
+  EXPECT_EQ("a", cache_.Popped(Here(1), "x"));
+  EXPECT_EQ(2, cache_.NextTurn()) << "the turn passes on at once";
+}
+
+TEST_P(CacheLinesTest, ALockThatItsHolderHasRenewedIsNotGivenBackForAnEarlierCall) {
+  const LockGrant first = *cache_.Lock("me")->got;
+  const LockGrant second = *cache_.Lock("me")->got;
+  EXPECT_NE(first.expires_at, second.expires_at) << "even within one millisecond";
+  EXPECT_EQ(v1::ERROR_REASON_LEASE_LOST, ReasonOf(cache_.GiveBack(first).status()));
+  EXPECT_TRUE(cache_.CheckLock()->has_value());
+  EXPECT_TRUE(*cache_.GiveBack(second));
+  EXPECT_FALSE(cache_.CheckLock()->has_value());
+}
+
+TEST_P(CacheLinesTest, ANodeThatWasSilentForTooLongHearsThatItIsNotKnown) {
+  EXPECT_FALSE(cache_.Wait(Kind::kLock, Here(0).boot, true)->known);
+  const std::string boots = cache_.keys().CacheLine(Keys::CacheKind::kLock, CacheClient::kKey)[2];
+  redis_.Command({"HSET", boots, Here(0).boot, "1"});
+  EXPECT_FALSE(cache_.Wait(Kind::kLock, Here(0).boot, true)->known) << "its callers may have been passed over";
+}
+
 }  // namespace
 }  // namespace actioncluster

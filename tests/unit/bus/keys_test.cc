@@ -75,9 +75,13 @@ TEST(KeysTest, AllOfACacheKeyIsInOneSlotAndTwoKeysShareNothing) {
   std::set<std::string> names;
   size_t count = 0;
   for (const std::string key : {"k", "k}", "{k", "%7D", "}", "k{}k", "ключ"}) {
-    std::vector<std::string> of_key = {keys.Cache(Kind::kValue, key), keys.Cache(Kind::kLock, key),
-                                       keys.Cache(Kind::kList, key),  keys.CacheRequest(key, "}{id"),
-                                       keys.CacheScratch(key),        keys.CacheStaged(key)};
+    std::vector<std::string> of_key = {keys.Cache(Kind::kValue, key),
+                                       keys.Cache(Kind::kLock, key),
+                                       keys.Cache(Kind::kList, key),
+                                       keys.CacheRequest(Keys::CacheCall::kPush, key, "}{id"),
+                                       keys.CacheRequest(Keys::CacheCall::kPop, key, "}{id"),
+                                       keys.CacheScratch(key),
+                                       keys.CacheStaged(key)};
     for (const Kind kind : {Kind::kLock, Kind::kList}) {
       for (std::string& name : keys.CacheLine(kind, key)) of_key.push_back(std::move(name));
     }

@@ -77,6 +77,16 @@ TEST_F(LineTableTest, AtItsDeadlineACallerEndsAndRedisHearsOfIt) {
   EXPECT_EQ(absl::InfiniteFuture(), next_);
 }
 
+TEST_F(LineTableTest, NobodyEndsWithoutAnAttempt) {
+  const LineTable::Id id = Add(absl::ZeroDuration());
+  now_ += absl::Seconds(1);
+  const LineTable::Actions actions = Take();
+  EXPECT_THAT(actions.attempts, ElementsAre(id));
+  EXPECT_THAT(actions.timed_out, IsEmpty());
+  table_.Tried(id, Result::kWaits, std::nullopt, now_);
+  EXPECT_THAT(Take().timed_out, ElementsAre(id));
+}
+
 TEST_F(LineTableTest, ADeadlineDuringAnAttemptWaitsForWhatItComesTo) {
   const LineTable::Id got = Add(absl::Seconds(1));
   const LineTable::Id waits = Add(absl::Seconds(1));
