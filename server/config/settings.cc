@@ -204,7 +204,8 @@ const std::vector<Setting>& Schema() {
       Bytes(
           "cache-value-bytes", &Settings::cache_value_bytes, int64_t{1} << 10, int64_t{64} << 20,
           "How large a value, or an item of a list, may be. A node takes messages twice as large, and 8 MiB at least."),
-      Integer("cache-batch", &Settings::cache_batch, 1, 100'000,
+      // Clients send up to 256 operations in a frame, whatever is set here.
+      Integer("cache-batch", &Settings::cache_batch, 256, 100'000,
               "How many keys or operations one call or frame may have."),
       Integer("cache-list-length", &Settings::cache_list_length, 1, 1'000'000'000, "How many items a list may have."),
       Bytes("near-cache-bytes", &Settings::near_cache_bytes, 0, int64_t{64} << 30,

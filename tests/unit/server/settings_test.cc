@@ -95,13 +95,13 @@ TEST(SettingsTest, WhatIsOutOfLimitsIsNamedWithItsSourceAndWhatIsAllowed) {
 TEST(SettingsTest, SizesAreBytesOrHaveAUnit) {
   const auto settings = LoadSettings({"--cache-value-bytes", "64MiB", "--near-cache-bytes=1GiB"},
                                      HomeAnd({"ACTIONCLUSTER_CACHE_KEY_BYTES=512", "ACTIONCLUSTER_RESTORE_BYTES=1TiB",
-                                              "ACTIONCLUSTER_CACHE_BATCH=7", "ACTIONCLUSTER_CACHE_LIST_LENGTH=8"}));
+                                              "ACTIONCLUSTER_CACHE_BATCH=256", "ACTIONCLUSTER_CACHE_LIST_LENGTH=8"}));
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(settings->cache_value_bytes, 64 << 20);
   EXPECT_EQ(settings->near_cache_bytes, 1 << 30);
   EXPECT_EQ(settings->cache_key_bytes, 512);
   EXPECT_EQ(settings->restore_bytes, int64_t{1} << 40);
-  EXPECT_EQ(settings->cache_batch, 7);
+  EXPECT_EQ(settings->cache_batch, 256);
   EXPECT_EQ(settings->cache_list_length, 8);
 }
 
@@ -115,7 +115,8 @@ TEST(SettingsTest, WhatIsNoSizeIsRefusedAndSoIsOneBeyondTheLimits) {
   }
   EXPECT_THAT(ErrorOf({"--cache-key-bytes", "0"}), HasSubstr("1 … 64KiB"));
   EXPECT_THAT(ErrorOf({"--near-cache-bytes", "65GiB"}), HasSubstr("0 … 64GiB"));
-  EXPECT_THAT(ErrorOf({"--cache-batch", "100001"}), HasSubstr("1 … 100000"));
+  EXPECT_THAT(ErrorOf({"--cache-batch", "100001"}), HasSubstr("256 … 100000"));
+  EXPECT_THAT(ErrorOf({"--cache-batch", "255"}), HasSubstr("256 … 100000"));
 }
 
 TEST(SettingsTest, SizesGoThroughTheEnvironmentUnchanged) {
