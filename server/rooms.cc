@@ -83,6 +83,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
   task_signals.SetUnheardListener([this](const std::string& queue) { sweeper.SweepNow(queue); });
   bus.OnState([this](const absl::Status& state) { workers.OnBackplane(state); });
   drain.AlsoWaitFor([this] { return workers.running(); });
+  drain.AlsoWaitFor([this] { return cache_pipelines.running(); });
   drain.OnBegin([this](const std::vector<std::string>& alternatives) {
     subscribers.Drain(alternatives);
     workers.Drain(alternatives);

@@ -53,7 +53,9 @@ void DrainSequence::Check() {
 
 // Callers that do not listen may go on to call: a drain does not wait for those calls, or it would never end.
 uint32_t DrainSequence::Busy() const {
-  return static_cast<uint32_t>(host_.running() + also_()) + rpc_.WaitingUpTo(newest_);
+  size_t running = host_.running();
+  for (const auto& also : also_) running += also();
+  return static_cast<uint32_t>(running) + rpc_.WaitingUpTo(newest_);
 }
 
 bool DrainSequence::IsOurs(const std::string& address) const {

@@ -24,14 +24,14 @@ class DrainSequence {
 
   DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc);
 
-  // Begins, if it has not; then `done` hears how many calls and tasks are still running: 0 as soon as there are none, else what is left after `timeout`.
+  // Begins, if it has not; then `done` hears how many calls, tasks and operations are still running: 0 as soon as there are none, else what is left after `timeout`.
   // Never inside this call.
   void Begin(absl::Duration timeout, Done done);
 
   bool begun() const { return begun_; }
 
-  // Counts what else is running, and has to be waited for. Before the first Begin.
-  void AlsoWaitFor(absl::AnyInvocable<size_t() const> running) { also_ = std::move(running); }
+  // Counts what else is running, and has to be waited for; all that are given count. Before the first Begin.
+  void AlsoWaitFor(absl::AnyInvocable<size_t() const> running) { also_.push_back(std::move(running)); }
 
   // Hears, once, that the drain begins, and the addresses of other nodes. It may not call Begin.
   void OnBegin(absl::AnyInvocable<void(const std::vector<std::string>& alternatives)> listener) {
@@ -54,7 +54,7 @@ class DrainSequence {
   bool begun_ = false;
   CallId newest_ = 0;  // The last call that the drain waits for.
   absl::AnyInvocable<void(const std::vector<std::string>&)> on_begin_;
-  absl::AnyInvocable<size_t() const> also_ = [] { return size_t{0}; };
+  std::vector<absl::AnyInvocable<size_t() const>> also_;
   std::vector<Waiter> waiters_;
   Timer timer_;
 };

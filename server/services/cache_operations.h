@@ -1,6 +1,7 @@
 #ifndef ACTIONCLUSTER_SERVER_SERVICES_CACHE_OPERATIONS_H_
 #define ACTIONCLUSTER_SERVER_SERVICES_CACHE_OPERATIONS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -35,6 +36,21 @@ using Then = SharedCache::Then<T>;
 struct Place {
   SharedCache& cache;
   NearCache* near;  // Null: there is none.
+};
+
+// How many operations of one caller are under way at once: few, until it is seen that what they bring is small; then more and more, so many that they keep Redis busy.
+// So what large values cost is seen before there are many of them.
+class Window {
+ public:
+  size_t size() const { return size_; }
+  // After each outcome: it doubles while a window's worth of them comes.
+  void OnOutcome(size_t bytes) { size_ = bytes < kLarge ? std::min(size_ + 1, kMost) : kFirst; }
+
+ private:
+  static constexpr size_t kFirst = 8;
+  static constexpr size_t kMost = 128;
+  static constexpr size_t kLarge = size_t{64} * 1024;
+  size_t size_ = kFirst;
 };
 
 // Those that never wait, and whose outcomes are small.
@@ -151,7 +167,7 @@ struct Lock {
       response->set_held_by(std::move(lock.held_by));
     }
   }
-  static size_t SizeOf(const Outcome&) { return 0; }
+  static size_t SizeOf(const Outcome& lock) { return lock.held_by.size(); }
 };
 
 struct Unlock : Immediate {
@@ -182,6 +198,7 @@ struct CheckLock : Immediate {
   static absl::StatusOr<CheckLock> Of(const Request& request, const CacheLimits& limits);
   CallId Start(const Place& place, absl::Time until, Then<Outcome> done) const;
   static void Set(Outcome found, Response* response);
+  static size_t SizeOf(const Outcome& found) { return found.lock.has_value() ? found.lock->holder.size() : 0; }
 };
 
 struct Push : Immediate {

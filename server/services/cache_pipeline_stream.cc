@@ -1,7 +1,6 @@
 #include "server/services/cache_pipeline_stream.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,8 +14,6 @@ namespace {
 using cache_operations::CallId;
 using cache_operations::Place;
 
-// Operations that are under way at once, without those that wait: so many keep Redis busy, and as many of the largest values may come before it is seen that they are large.
-constexpr size_t kMaxRunning = 128;
 // Operations that have been read, and whose results are not written: so many batches.
 constexpr size_t kMaxBatches = 4;
 constexpr size_t kMaxKeptBytes = size_t{16} * 1024 * 1024;
@@ -57,6 +54,12 @@ void CachePipelines::CloseAll(const absl::Status& why) {
   for (const auto& [key, stream] : streams_) stream->CloseWith(why);
 }
 
+size_t CachePipelines::running() const {
+  size_t running = 0;
+  for (const auto& [key, stream] : streams_) running += stream->awaited();
+  return running;
+}
+
 CachePipelineStream::CachePipelineStream(const Host& host, absl::Time latest)
     : host_(host),
       latest_(latest),
@@ -81,6 +84,7 @@ grpc::ServerBidiReactor<v1::PipelineRequest, v1::PipelineResponse>* CachePipelin
 }
 
 void CachePipelineStream::SendDraining(const std::vector<std::string>& alternatives) {
+  newest_ = last_;
   outbox_.PushLast([alternatives] {
     v1::PipelineResponse response;
     response.mutable_draining()->mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
@@ -89,8 +93,12 @@ void CachePipelineStream::SendDraining(const std::vector<std::string>& alternati
 }
 
 void CachePipelineStream::CloseWith(const absl::Status& why) {
+  if (stopped_ || closing_.has_value()) return;
+  closing_ = why;
+  for (const Operation& operation : std::exchange(queue_, {})) NoLongerAwaited(operation.number);
+  for (const auto& [number, call] : std::exchange(waiting_, {})) host_.place.cache.Cancel(call);
   if (!results_.empty()) Flush();
-  End(why, /*flush=*/true);
+  EndIfDone();
 }
 
 void CachePipelineStream::End(const absl::Status& status, bool flush) {
@@ -114,7 +122,10 @@ void CachePipelineStream::OnReadDone(bool ok) {
   }
   const auto count = static_cast<size_t>(request_.operations_size());
   if (count > host_.limits.batch) {
-    return End(ValidateCacheBatch(count, "operations", host_.limits), /*flush=*/true);
+    host_.loop.Post([self = shared_from_this(), why = ValidateCacheBatch(count, "operations", host_.limits)] {
+      self->CloseWith(why);
+    });
+    return;
   }
   std::vector<Operation> operations;
   operations.reserve(count);
@@ -157,6 +168,15 @@ void CachePipelineStream::Free(size_t operations, size_t kept, size_t unwritten)
   if (pump) host_.loop.Post([self = shared_from_this()] { self->Pump(); });
 }
 
+// All of an error counts: its metadata may name a long key.
+void CachePipelineStream::Fail(const absl::Status& why, Finished finished) {
+  v1::Error error = ToProto(why);
+  const size_t bytes = error.ByteSizeLong();
+  std::move(finished)(bytes, [error = std::move(error)](v1::PipelineResponse::Result* result) mutable {
+    *result->mutable_error() = std::move(error);
+  });
+}
+
 template <class Kind>
 CachePipelineStream::Operation CachePipelineStream::Convert(
     const typename Kind::Request& request, typename Kind::Response* (v1::PipelineResponse::Result::*answer)()) const {
@@ -190,10 +210,7 @@ CachePipelineStream::Operation CachePipelineStream::Convert(
             const size_t bytes = Kind::SizeOf(*outcome);
             return std::move(finished)(bytes, fill_with(*std::move(outcome)));
           }
-          std::move(finished)(outcome.status().message().size(),
-                              [why = outcome.status()](v1::PipelineResponse::Result* result) {
-                                *result->mutable_error() = ToProto(why);
-                              });
+          Fail(outcome.status(), std::move(finished));
         });
   };
   return converted;
@@ -241,38 +258,47 @@ CachePipelineStream::Operation CachePipelineStream::ConvertAny(const v1::Pipelin
 }
 
 void CachePipelineStream::Take(std::vector<Operation> operations) {
-  if (stopped_) return;
-  for (Operation& operation : operations) queue_.push_back(std::move(operation));
+  if (stopped_ || closing_.has_value()) return;
+  for (Operation& operation : operations) {
+    operation.number = ++last_;
+    if (operation.number <= newest_) ++awaited_;
+    queue_.push_back(std::move(operation));
+  }
   Pump();
 }
 
+void CachePipelineStream::NoLongerAwaited(uint64_t number) {
+  if (number <= newest_) --awaited_;
+}
+
 void CachePipelineStream::Pump() {
-  while (!queue_.empty() && running_ < kMaxRunning && HasRoomForResults()) {
+  while (!queue_.empty() && running_ < window_.size() && HasRoomForResults()) {
     Operation operation = std::move(queue_.front());
     queue_.pop_front();
-    const uint64_t op_id = operation.op_id;
-    if (!operation.refused.ok()) {
-      kept_no_more_ += operation.bytes;
-      const size_t bytes = operation.refused.message().size();
-      AddResult(
-          {.op_id = op_id, .bytes = bytes, .fill = [why = operation.refused](v1::PipelineResponse::Result* result) {
-             *result->mutable_error() = ToProto(why);
-           }});
-      continue;
-    }
-    const uint64_t number = ++last_;
-    ++running_;
-    const CallId call = std::move(operation.start)(
-        host_.place, [self = shared_from_this(), number, op_id, kept = operation.bytes](size_t bytes, Fill fill) {
-          if (self->stopped_) return;
-          if (self->waiting_.erase(number) == 0) --self->running_;
-          self->kept_no_more_ += kept;
-          self->AddResult({.op_id = op_id, .bytes = bytes, .fill = std::move(fill)});
-        });
-    if (call == 0) continue;
-    --running_;
-    waiting_.emplace(number, call);
+    Start(std::move(operation));
   }
+}
+
+void CachePipelineStream::Start(Operation operation) {
+  const uint64_t number = operation.number;
+  ++running_;
+  Finished finished = [self = shared_from_this(), number, op_id = operation.op_id, kept = operation.bytes](size_t bytes,
+                                                                                                           Fill fill) {
+    if (self->stopped_) return;
+    if (self->waiting_.erase(number) == 0) {
+      --self->running_;
+      self->NoLongerAwaited(number);
+    }
+    self->window_.OnOutcome(bytes);
+    self->kept_no_more_ += kept;
+    self->AddResult({.op_id = op_id, .bytes = bytes, .fill = std::move(fill)});
+  };
+  if (!operation.refused.ok()) return Fail(operation.refused, std::move(finished));
+  const CallId call = std::move(operation.start)(host_.place, std::move(finished));
+  if (call == 0) return;
+  --running_;
+  NoLongerAwaited(number);
+  waiting_.emplace(number, call);
 }
 
 bool CachePipelineStream::HasRoomForResults() {
@@ -325,12 +351,14 @@ void CachePipelineStream::Send(std::vector<Result> results, size_t bytes) {
 }
 
 void CachePipelineStream::EndIfDone() {
-  if (stopped_ || !read_all_ || !queue_.empty() || running_ > 0 || !waiting_.empty() || !results_.empty()) return;
-  End(absl::OkStatus(), /*flush=*/true);
+  if (stopped_ || !(read_all_ || closing_.has_value())) return;
+  if (!queue_.empty() || running_ > 0 || !waiting_.empty() || !results_.empty()) return;
+  End(closing_.value_or(absl::OkStatus()), /*flush=*/true);
 }
 
 void CachePipelineStream::Stop() {
   stopped_ = true;
+  awaited_ = 0;
   queue_.clear();
   results_.clear();
   for (const auto& [number, call] : std::exchange(waiting_, {})) host_.place.cache.Cancel(call);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,10 +41,12 @@ class CachePipelines {
 
   // Tells the streams, and those that come, where else to go. What is sent is still done.
   void Drain(const std::vector<std::string>& alternatives);
-  // Ends the streams, and those that come.
+  // Ends the streams, and those that come, each as soon as what it has begun is done.
   void CloseAll(const absl::Status& why);
 
   size_t size() const { return streams_.size(); }
+  // Operations that have been read and are not done, without those that wait; of a node that drains, without those that came later, as a client may not listen.
+  size_t running() const;
 
  private:
   absl::flat_hash_map<CachePipelineStream*, std::shared_ptr<CachePipelineStream>> streams_;
@@ -55,6 +58,10 @@ class CachePipelines {
 // the results that come in one turn in one frame.
 //
 // What a client that does not read costs is bounded: operations are not begun while too many results wait to be written, and nothing more is read while too many operations have been read.
+// Those that wait (for a lock, for an item) count among them until their results are written: four batches of operations that wait stop the reading, until one of them ends.
+//
+// What has been begun in Redis is not undone, so its result is not thrown away: a stream that this node ends first sends what comes of it. Operations that were read and not begun end with
+// the stream, undone.
 //
 // It owns itself until gRPC is done with it.
 class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineRequest, v1::PipelineResponse>,
@@ -74,8 +81,10 @@ class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineReq
 
   // I/O thread.
   void SendDraining(const std::vector<std::string>& alternatives);
-  // Ends after the results that there are.
+  // Begins nothing more, gives up what waits, and ends after the results of what is under way.
   void CloseWith(const absl::Status& why);
+  // As CachePipelines::running().
+  size_t awaited() const { return awaited_; }
 
  private:
   // Makes a result's answer.
@@ -84,7 +93,8 @@ class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineReq
   using Finished = absl::AnyInvocable<void(size_t bytes, Fill fill) &&>;
   struct Operation {
     uint64_t op_id = 0;
-    size_t bytes = 0;  // What it keeps, about.
+    uint64_t number = 0;  // This stream's own, in the order in which they came.
+    size_t bytes = 0;     // What it keeps, about.
     absl::Status refused;
     // On the I/O thread; only of one that is not refused.
     absl::AnyInvocable<cache_operations::CallId(const cache_operations::Place&, Finished) &&> start;
@@ -100,6 +110,8 @@ class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineReq
   template <class Kind>
   Operation Convert(const typename Kind::Request& request,
                     typename Kind::Response* (v1::PipelineResponse::Result::*answer)()) const;
+  // Makes an error the answer.
+  static void Fail(const absl::Status& why, Finished finished);
   Operation ConvertAny(const v1::PipelineRequest::Operation& operation) const;
 
   // Any thread. The first End counts.
@@ -111,6 +123,9 @@ class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineReq
   // I/O thread.
   void Take(std::vector<Operation> operations);
   void Pump() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Start(Operation operation);
+  // It is done, or waits, or never will be begun.
+  void NoLongerAwaited(uint64_t number);
   bool HasRoomForResults() ABSL_LOCKS_EXCLUDED(mutex_);
   void AddResult(Result result);
   void Flush();
@@ -131,14 +146,18 @@ class CachePipelineStream final : public grpc::ServerBidiReactor<v1::PipelineReq
   v1::PipelineRequest request_;  // Belongs to the read under way, then to OnReadDone.
 
   // I/O thread only.
-  std::deque<Operation> queue_;  // Read, and not begun.
-  uint64_t last_ = 0;            // Numbers operations.
-  size_t running_ = 0;           // Without those that wait.
+  std::deque<Operation> queue_;                             // Read, and not begun.
+  uint64_t last_ = 0;                                       // Numbers operations.
+  uint64_t newest_ = std::numeric_limits<uint64_t>::max();  // The last operation that a drain waits for.
+  size_t awaited_ = 0;                                      // By a drain: in the queue, or running.
+  size_t running_ = 0;                                      // Without those that wait.
+  cache_operations::Window window_;
   absl::flat_hash_map<uint64_t, cache_operations::CallId> waiting_;
-  std::vector<Result> results_;  // Of this turn.
-  size_t kept_no_more_ = 0;      // Bytes of operations that have ended in this turn.
-  bool flushing_ = false;        // A flush is posted.
-  bool read_all_ = false;        // The client has closed its half.
+  std::vector<Result> results_;          // Of this turn.
+  size_t kept_no_more_ = 0;              // Bytes of operations that have ended in this turn.
+  bool flushing_ = false;                // A flush is posted.
+  bool read_all_ = false;                // The client has closed its half.
+  std::optional<absl::Status> closing_;  // It ends so, once nothing is under way.
   bool stopped_ = false;
 
   absl::Mutex mutex_;

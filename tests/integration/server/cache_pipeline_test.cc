@@ -202,6 +202,114 @@ TEST_F(CachePipelineTest, AStreamHearsOfADrainAndGoesOnAndEndsWithTheNode) {
   EXPECT_EQ(pipe.End().error_message(), "stops");
 }
 
+class CacheStopTest : public CachePipelineTest {
+ protected:
+  // `count` pops are sent while Redis does no changes, and some of them are in flight.
+  void PopWhileRedisPauses(Pipe& pipe, int count) {
+    v1::PushRequest push;
+    push.set_key("q");
+    v1::PushResponse pushed;
+    for (int i = 0; i < count; ++i) {
+      push.mutable_value()->set_number_value(i);
+      ASSERT_TRUE(CallWith(one_, &Stub::Push, push, &pushed).ok());
+    }
+    redis_.Command({"CLIENT", "PAUSE", "60000", "WRITE"});
+    v1::PipelineRequest pops;
+    for (int i = 0; i < count; ++i) {
+      pops.add_operations()->set_op_id(static_cast<uint64_t>(i) + 1);
+      pops.mutable_operations(i)->mutable_pop()->set_key("q");
+    }
+    ASSERT_TRUE(pipe.Send(pops));
+    const absl::Time limit = absl::Now() + fakes::kPatience;
+    while (Running() != static_cast<size_t>(count)) ASSERT_LT(absl::Now(), limit) << Running();
+  }
+  void Resume() { redis_.Command({"CLIENT", "UNPAUSE"}); }
+  size_t Running() {
+    return two_.io().Run([this] { return two_.rooms().cache_pipelines.running(); });
+  }
+  // How many items come before the stream's end.
+  static int Items(Pipe& pipe) {
+    int items = 0;
+    while (const std::optional<Result> result = pipe.Next()) items += result->pop().has_value() ? 1 : 0;
+    return items;
+  }
+};
+
+TEST_F(CacheStopTest, WhatIsGoneFromAListWhenTheNodeClosesItsStreamsWasDelivered) {
+  constexpr int kItems = 200;
+  Pipe pipe(two_);
+  ASSERT_TRUE(pipe.Send(R"({"operations":[{"opId":"1000","pop":{"key":"empty","waitFor":"60s"}}]})"));
+  AwaitWaiting(two_, 1);
+  EXPECT_EQ(Running(), 0U);  // One that waits is not waited for.
+  PopWhileRedisPauses(pipe, kItems);
+  two_.io().Run([this] { two_.rooms().CloseStreams(absl::UnavailableError("stops")); });
+  Resume();
+  const int items = Items(pipe);
+  EXPECT_EQ(pipe.End().error_message(), "stops");
+  EXPECT_GT(items, 0);
+  EXPECT_LT(items, kItems);  // The others have not been begun.
+  EXPECT_EQ(Ask(one_, &Stub::ListLength, R"({"key":"q"})").length(), kItems - items);
+  AwaitWaiting(two_, 0);
+}
+
+TEST_F(CacheStopTest, AFrameThatEndsTheStreamLosesNothingOfThoseBeforeIt) {
+  constexpr int kItems = 200;
+  Pipe pipe(two_);
+  PopWhileRedisPauses(pipe, kItems);
+  v1::PipelineRequest request;
+  for (int i = 0; i < 1001; ++i) request.add_operations()->mutable_load()->set_key("k");
+  ASSERT_TRUE(pipe.Send(request));
+  const absl::Time limit = absl::Now() + fakes::kPatience;
+  while (Running() == kItems) ASSERT_LT(absl::Now(), limit);
+  Resume();
+  const int items = Items(pipe);
+  EXPECT_EQ(ReasonOf(pipe.End()), "LIMIT_EXCEEDED");
+  EXPECT_GT(items, 0);
+  EXPECT_EQ(Ask(one_, &Stub::ListLength, R"({"key":"q"})").length(), kItems - items);
+}
+
+TEST_F(CacheStopTest, ADrainWaitsForWhatWasSentAndNotForWhatIsSentLater) {
+  constexpr int kItems = 20;
+  Pipe pipe(two_);
+  PopWhileRedisPauses(pipe, kItems);
+  fakes::Waiter<uint32_t> drained;
+  const auto drain = [&](absl::Duration timeout) {
+    two_.io().Run([&] { two_.rooms().drain.Begin(timeout, [&drained](uint32_t running) { drained.Add(running); }); });
+  };
+  drain(absl::ZeroDuration());
+  EXPECT_EQ(drained.Next(), uint32_t{kItems});
+  EXPECT_FALSE(pipe.Next().has_value());
+  EXPECT_TRUE(pipe.frame().has_draining());
+  ASSERT_TRUE(pipe.Send(R"({"operations":[{"opId":"1000","increment":{"key":"n"}}]})"));
+  pipe.CloseHalf();
+  drain(2 * fakes::kPatience);
+  Resume();
+  EXPECT_EQ(drained.Next(), 0U);
+  int items = 0;
+  while (const std::optional<Result> result = pipe.Next()) items += result->has_pop() ? 1 : 0;
+  EXPECT_EQ(items, kItems);
+  EXPECT_TRUE(pipe.End().ok());
+}
+
+TEST_F(CachePipelineTest, ErrorsAboutLongKeysAreInFramesThatAnyClientTakes) {
+  constexpr int kLoads = 1000;
+  v1::PipelineRequest request;
+  for (int i = 0; i < kLoads; ++i) {
+    request.add_operations()->mutable_load()->set_key(absl::StrCat(std::string(1000, 'k'), i));
+  }
+  Pipe pipe(one_);
+  ASSERT_TRUE(pipe.Send(request));
+  pipe.CloseHalf();
+  int results = 0;
+  while (const std::optional<Result> result = pipe.Next()) {
+    EXPECT_GT(DetailOf(result->error(), "key").size(), 1000U);
+    EXPECT_LE(pipe.frame().ByteSizeLong(), size_t{1} << 20);
+    ++results;
+  }
+  EXPECT_TRUE(pipe.End().ok());
+  EXPECT_EQ(results, kLoads);
+}
+
 TEST_F(CachePipelineTest, AClientThatDoesNotReadCostsNoMoreThanALittleAndGetsAllInTheEnd) {
   constexpr int kFrames = 150;
   constexpr int kLoads = 20;

@@ -179,5 +179,59 @@ TEST_F(CacheManyTest, WhatMakesTheAnswerTooLargeIsToBeLoadedByItself) {
   EXPECT_EQ(loaded.outcomes(0).entry().data().size(), size_t{4} << 20);
 }
 
+TEST_F(CacheManyTest, MissingKeysHoweverLongDoNotMakeTheAnswerTooLargeForAClient) {
+  v1::SaveRequest request;
+  request.set_data(std::string(1'370'000, 'x'));
+  v1::SaveResponse saved;
+  v1::LoadManyRequest loads;
+  for (int i = 0; i < 997; ++i) loads.add_keys(absl::StrCat(std::string(1021, 'k'), i));
+  for (const char* const key : {"a", "b", "c"}) {
+    request.set_key(key);
+    ASSERT_TRUE(CallWith(one_, &Stub::Save, request, &saved).ok());
+    loads.add_keys(key);
+  }
+  v1::LoadManyResponse loaded;
+  ASSERT_TRUE(CallWith(one_, &Stub::LoadMany, loads, &loaded).ok());
+  EXPECT_LE(loaded.ByteSizeLong(), size_t{4} << 20);
+  EXPECT_EQ(DetailOf(loaded.outcomes(996).error(), "key"), loads.keys(996));
+  EXPECT_TRUE(loaded.outcomes(997).has_entry());
+  EXPECT_TRUE(loaded.outcomes(998).has_entry());
+  EXPECT_EQ(loaded.outcomes(999).error().reason(), "LIMIT_EXCEEDED");
+  // The values first: there is no room for what the errors say more.
+  loads.clear_keys();
+  for (const char* const key : {"a", "b"}) loads.add_keys(key);
+  for (int i = 0; i < 998; ++i) loads.add_keys(absl::StrCat(std::string(1021, 'k'), i));
+  request.set_data(std::string(2'000'000, 'x'));
+  for (const char* const key : {"a", "b"}) {
+    request.set_key(key);
+    ASSERT_TRUE(CallWith(one_, &Stub::Save, request, &saved).ok());
+  }
+  ASSERT_TRUE(CallWith(one_, &Stub::LoadMany, loads, &loaded).ok());
+  EXPECT_LE(loaded.ByteSizeLong(), size_t{4} << 20);
+  EXPECT_TRUE(loaded.outcomes(0).has_entry());
+  EXPECT_TRUE(loaded.outcomes(1).has_entry());
+  for (int i = 2; i < 1000; ++i) EXPECT_EQ(loaded.outcomes(i).error().reason(), "CACHE_KEY_NOT_FOUND");
+}
+
+TEST_F(CacheManyTest, WhenTheAnswerIsFullNothingMoreIsFetched) {
+  v1::SaveRequest request;
+  request.set_key("k");
+  request.set_data(std::string(size_t{1} << 20, 'x'));
+  v1::SaveResponse saved;
+  ASSERT_TRUE(CallWith(one_, &Stub::Save, request, &saved).ok());
+  v1::LoadManyRequest loads;
+  for (int i = 0; i < 200; ++i) loads.add_keys("k");
+  redis_.Command({"CONFIG", "RESETSTAT"});
+  v1::LoadManyResponse loaded;
+  ASSERT_TRUE(CallWith(one_, &Stub::LoadMany, loads, &loaded).ok());
+  ASSERT_EQ(loaded.outcomes_size(), 200);
+  EXPECT_TRUE(loaded.outcomes(2).has_entry());
+  for (int i = 3; i < 200; ++i) EXPECT_EQ(loaded.outcomes(i).error().reason(), "LIMIT_EXCEEDED");
+  const redis::Reply reply = redis_.Command({"INFO", "commandstats"});
+  const std::string stats(reply.view().String().value());
+  // A few are under way until it is seen that they are large.
+  EXPECT_THAT(stats, testing::ContainsRegex("cmdstat_mget:calls=([0-9]|1[0-9]),"));
+}
+
 }  // namespace
 }  // namespace actioncluster
