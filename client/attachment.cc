@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_split.h"
 #include "actioncluster/status.h"
+#include "client/callback_scope.h"
 #include "client/channel.h"
 #include "client/clock.h"
 
@@ -269,7 +270,9 @@ void Attachment::EndIfIdle() {
 
 void Attachment::Tell(AttachmentEvent::Kind kind, const std::string& address, const std::string& node_id,
                       const absl::Status& status) {
-  if (listener_ != nullptr) listener_({.kind = kind, .address = address, .node_id = node_id, .status = status});
+  if (listener_ == nullptr) return;
+  const CallbackScope scope;
+  listener_({.kind = kind, .address = address, .node_id = node_id, .status = status});
 }
 
 }  // namespace actioncluster::client

@@ -9,6 +9,7 @@
 #include "absl/random/random.h"
 #include "absl/time/clock.h"
 #include "actioncluster/status.h"
+#include "client/callback_scope.h"
 #include "client/clock.h"
 #include "client/coalescer.h"
 #include "client/duration.h"
@@ -110,11 +111,11 @@ absl::StatusOr<Response> CallOnce(Client& client, const Request& request,
   return CallOnce(client, request, client.options().timeout, /*wait_for_ready=*/false, call);
 }
 
-// As often as it may be sent, until `deadline` (monotonic). What depends on the request is done here, as the channel's own configuration knows methods only.
+// As often as it may be sent, until `deadline` (monotonic, as `began`: when it was sent first). What depends on the request is done here, as the channel's own configuration knows methods only.
 template <class Request, class Response>
-absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl::Time deadline, Repeat repeat,
+absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl::Time began, absl::Time deadline,
+                                   Repeat repeat,
                                    grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*)) {
-  const absl::Time began = MonotonicNow();
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
     absl::StatusOr<Response> response =
@@ -161,10 +162,11 @@ struct Cache::Way {
 
 template <class Request, class Response>
 absl::StatusOr<Response> Cache::Share(const Request& request, const Way<Request, Response>& way) {
-  const absl::Time deadline = MonotonicNow() + client_.options().timeout + WaitOf(request);
+  const absl::Time began = MonotonicNow();
+  const absl::Time deadline = began + client_.options().timeout + WaitOf(request);
   const Repeat repeat = RepeatOf(request);
-  const auto alone = [&] { return CallAlone(client_, request, deadline, repeat, way.call); };
-  if (!client_.options().coalesce || MayWait(request)) return alone();
+  const auto alone = [&] { return CallAlone(client_, request, began, deadline, repeat, way.call); };
+  if (!client_.options().coalesce || MayWait(request) || CallbackScope::inside()) return alone();
   const Coalescer::Presence presence(client_.coalescer());
   const size_t bytes = presence.alone() ? 0 : request.ByteSizeLong();
   if (presence.alone() || bytes > Coalescer::kMaxSharedBytes || !IsReadable(request)) return alone();
@@ -177,6 +179,8 @@ absl::StatusOr<Response> Cache::Share(const Request& request, const Way<Request,
     case PipelineOutcome::Kind::kOverdue:
       return absl::DeadlineExceededError("Deadline Exceeded");  // As gRPC says it.
     case PipelineOutcome::Kind::kLost:
+      // Nodes do not remember it for longer.
+      if (repeat == Repeat::kNamed && MonotonicNow() > began + kMaxRepeatable) return Lost(outcome.why);
       if (repeat != Repeat::kNever && !absl::IsUnauthenticated(outcome.why)) return alone();
       return Lost(outcome.why);
     case PipelineOutcome::Kind::kAnswered:

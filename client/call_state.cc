@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "actioncluster/status.h"
+#include "client/callback_scope.h"
 
 namespace actioncluster::client {
 namespace {
@@ -112,7 +113,9 @@ void CallState::Cancel() {
     std::swap(unneeded, send_);
     std::swap(on_cancel, on_cancel_);
   }
-  if (on_cancel != nullptr) std::move(on_cancel)();
+  if (on_cancel == nullptr) return;
+  const CallbackScope scope;
+  std::move(on_cancel)();
 }
 
 void CallState::Abandon() {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actioncluster/status.h"
+#include "client/callback_scope.h"
 
 namespace actioncluster::client {
 namespace {
@@ -33,6 +34,7 @@ void SubscribeSession::OnReadInitialMetadataDone(bool ok) {
   if (config_->was_attached.exchange(true)) {
     v1::SubscribeResponse lost;
     lost.set_gap(true);
+    const CallbackScope scope;
     config_->on_message(lost);
   }
   observer_.attached(std::string(node_id->second.data(), node_id->second.size()));
@@ -41,7 +43,10 @@ void SubscribeSession::OnReadInitialMetadataDone(bool ok) {
 
 void SubscribeSession::OnReadDone(bool ok) {
   if (!ok) return;
-  config_->on_message(incoming_);
+  {
+    const CallbackScope scope;
+    config_->on_message(incoming_);
+  }
   StartRead(&incoming_);
 }
 

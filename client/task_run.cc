@@ -5,6 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "actioncluster/status.h"
+#include "client/callback_scope.h"
 #include "client/task_check.h"
 
 namespace actioncluster::client {
@@ -131,7 +132,9 @@ void TaskRun::Cancel(absl::string_view reason) {
     cancel_reason_ = reason.empty() ? "cancelled" : std::string(reason);
     std::swap(on_cancel, on_cancel_);
   }
-  if (on_cancel != nullptr) std::move(on_cancel)();
+  if (on_cancel == nullptr) return;
+  const CallbackScope scope;
+  std::move(on_cancel)();
 }
 
 void TaskRun::StreamLost() {

@@ -16,6 +16,7 @@
 #include "actioncluster/cache.h"
 #include "actioncluster/client.h"
 #include "actioncluster/status.h"
+#include "actioncluster/subscriber.h"
 #include "tests/fakes/waiter.h"
 #include "tests/integration/client/fake_node.h"
 
@@ -68,9 +69,12 @@ class CacheTest : public testing::Test {
  protected:
   using Stream = FakeNode::PipelineStream;
 
-  FakeNode& Node(std::function<grpc::Status(Stream&)> pipeline) {
+  using Subscription = std::function<grpc::Status(grpc::ServerContext&, FakeNode::SubscribeWriter&)>;
+
+  FakeNode& Node(std::function<grpc::Status(Stream&)> pipeline, Subscription subscribe = nullptr) {
     FakeNode::Scripts scripts;
     scripts.pipeline = std::move(pipeline);
+    scripts.subscribe = std::move(subscribe);
     scripts.load = [this](const v1::LoadRequest& request, v1::LoadResponse* response) {
       if (request.key() == "anchor") {
         anchored_.Add(true);
@@ -241,6 +245,29 @@ TEST_F(CacheTest, WhatWaitsIsLargeOrNoNodeCouldReadGoesByItself) {
   EXPECT_EQ(cache.Save(nonsense).status(), absl::UnavailableError("not now"));
   EXPECT_EQ(cache.Load(Of<v1::LoadRequest>("shares"))->version(), 101);
   EXPECT_EQ(node.calls()["Pipeline"], 1);
+}
+
+// Callbacks run on few threads: whoever waits there for a stream's answer keeps it from coming.
+TEST_F(CacheTest, InCallbacksOfTheLibraryACallGoesByItself) {
+  absl::Notification done;
+  FakeNode& node = Node(AnswerAll, [&](grpc::ServerContext& context, FakeNode::SubscribeWriter& writer) {
+    context.AddInitialMetadata("actioncluster-node-id", "fake");
+    writer.SendInitialMetadata();
+    writer.Write(v1::SubscribeResponse());
+    done.WaitForNotificationWithTimeout(kPatience);
+    return grpc::Status::OK;
+  });
+  const auto client = ClientOf(node);
+  const Anchor anchor(*this, *client);
+  Cache cache(*client);
+  const Waiter<int64_t> versions;
+  const auto load = [&] { versions.Add(cache.Load(Of<v1::LoadRequest>("k"))->version()); };
+  const Subscriber subscriber(
+      *client, {}, [&](const v1::SubscribeResponse&) { load(); }, [&](const AttachmentEvent&) { load(); });
+  EXPECT_EQ(versions.Next(), kByItself);
+  EXPECT_EQ(versions.Next(), kByItself);
+  EXPECT_EQ(cache.Load(Of<v1::LoadRequest>("shares"))->version(), 100);
+  done.Notify();
 }
 
 TEST_F(CacheTest, AnErrorIsTheOneThatTheCallByItselfWouldHaveHad) {
