@@ -67,7 +67,8 @@ void CacheRestorer::End(const Restore& restore, Then<int64_t> done) { Step(resto
 
 void CacheRestorer::Step(const Restore& restore, const std::string& step, const std::string& what, Then<int64_t> done) {
   commands_.Execute(
-      Command::Call(scripts::kCacheRestoreNote, {keys_.CacheRestore(restore.id)}, {restore.call, step, what}),
+      Command::Call(scripts::kCacheRestoreNote, {keys_.Cache(Keys::CacheKind::kRestore, restore.id)},
+                    {restore.call, step, what}),
       [done = std::move(done)](absl::StatusOr<Reply> reply) mutable {
         if (!reply.ok()) return std::move(done)(AsBackplaneError(reply.status()));
         Fields fields(reply->view());

@@ -84,6 +84,8 @@ absl::string_view LetterOf(Keys::CacheKind kind) {
       return "l";
     case Keys::CacheKind::kList:
       return "q";
+    case Keys::CacheKind::kRestore:
+      return "p";
   }
   return "";
 }
@@ -143,9 +145,6 @@ std::string Keys::CacheScratch(absl::string_view key) const {
 }
 std::string Keys::CacheStaged(absl::string_view key) const {
   return absl::StrCat("s{", namespace_, ":c:", InsideTag(key), "}");
-}
-std::string Keys::CacheRestore(absl::string_view restore_id) const {
-  return absl::StrCat("{", namespace_, ":restore:", InsideTag(restore_id), "}");
 }
 
 std::string Keys::CachePrefix(CacheKind kind) const { return absl::StrCat(LetterOf(kind), "{", namespace_, ":c:"); }

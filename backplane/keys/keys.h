@@ -40,7 +40,8 @@ class Keys {
   std::string Queues() const;
 
   // The cache: all of one key share a slot. What they hold stands in scripts/part_cache.lua and part_line.lua.
-  enum class CacheKind { kValue, kLock, kList };
+  // kRestore: not of a key, but how far the restore with this id has got.
+  enum class CacheKind { kValue, kLock, kList, kRestore };
   std::string Cache(CacheKind kind, absl::string_view key) const;
   // Of kLock or kList: those who wait in line for it, in the order in which scripts take them.
   std::vector<std::string> CacheLine(CacheKind kind, absl::string_view key) const;
@@ -51,8 +52,6 @@ class Keys {
   std::string CacheScratch(absl::string_view key) const;
   // A list that is being restored.
   std::string CacheStaged(absl::string_view key) const;
-  // How far a restore has got.
-  std::string CacheRestore(absl::string_view restore_id) const;
   // What the names of all values (or locks, lists) begin with.
   std::string CachePrefix(CacheKind kind) const;
   // The pattern, as SCAN takes it, of those whose keys begin with `prefix`.

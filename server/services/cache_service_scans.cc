@@ -104,15 +104,25 @@ grpc::ServerUnaryReactor* CacheService::Clear(grpc::CallbackServerContext* conte
   auto* call = UnaryCall::Start();
   if (absl::Status admitted = Admit("Clear", *context); !admitted.ok()) return call->Finish(admitted);
   rooms_.loop.Post([this, call, response, prefix = request->prefix(), caller = Caller(call)] {
-    ClearKind(
-        rooms_.loop, rooms_.scan, CacheKind::kValue, prefix, caller,
-        [response](int64_t removed) { response->set_values(response->values() + removed); },
-        [this, call, response, prefix, caller](const absl::Status& values) {
-          if (!values.ok()) return (void)call->Finish(values);
-          ClearKind(
-              rooms_.loop, rooms_.scan, CacheKind::kList, prefix, caller,
-              [response](int64_t removed) { response->set_lists(response->lists() + removed); },
-              [call](const absl::Status& lists) { call->Finish(lists); });
+    const auto clear = [this, caller](CacheKind kind, const std::string& of, absl::AnyInvocable<void(int64_t)> removed,
+                                      Tour::Done done) {
+      ClearKind(rooms_.loop, rooms_.scan, kind, of, caller, std::move(removed), std::move(done));
+    };
+    // Restores first: one that was cut must not go on behind what is removed here.
+    clear(
+        CacheKind::kRestore, "", [](int64_t) {},
+        [clear, call, response, prefix](const absl::Status& restores) {
+          if (!restores.ok()) return (void)call->Finish(restores);
+          clear(
+              CacheKind::kValue, prefix,
+              [response](int64_t removed) { response->set_values(response->values() + removed); },
+              [clear, call, response, prefix](const absl::Status& values) {
+                if (!values.ok()) return (void)call->Finish(values);
+                clear(
+                    CacheKind::kList, prefix,
+                    [response](int64_t removed) { response->set_lists(response->lists() + removed); },
+                    [call](const absl::Status& lists) { call->Finish(lists); });
+              });
         });
   });
   return call->reactor();

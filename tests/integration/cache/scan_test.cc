@@ -263,7 +263,7 @@ TEST_P(ScanTest, OnlyTheCallThatBeganLastGoesOn) {
   EXPECT_TRUE(absl::IsAborted(Note(one_, 18).status()));
   EXPECT_TRUE(absl::IsAborted(End(one_).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(Begin(one_, "something else").status()));
-  EXPECT_GT(*redis_.Command({"TTL", keys_.CacheRestore("r")}).view().Integer(), 6 * 24 * 3600);
+  EXPECT_GT(*redis_.Command({"TTL", keys_.Cache(Keys::CacheKind::kRestore, "r")}).view().Integer(), 6 * 24 * 3600);
   EXPECT_EQ(*End(two_), 17);
   EXPECT_EQ(KeyCount(), 0);
 }

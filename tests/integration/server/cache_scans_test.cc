@@ -137,6 +137,18 @@ class CacheScansTest : public testing::Test {
     EXPECT_TRUE(absl::SimpleAtoi(text.substr(at + name.size(), text.find(',', at) - at - name.size()), &calls));
     return calls;
   }
+  // Redis runs full somewhere in the middle: what is written until then stays.
+  void CutRestore(const std::vector<DumpEntry>& entries) {
+    const auto used = redis_.Command({"INFO", "memory"});
+    const std::string text(*used.view().String());
+    int64_t memory = 0;
+    const size_t at = text.find("used_memory:") + 12;
+    ASSERT_TRUE(absl::SimpleAtoi(text.substr(at, text.find('\r', at) - at), &memory));
+    redis_.Command({"CONFIG", "SET", "maxmemory", absl::StrCat(memory + 200'000)});
+    v1::RestoreResponse response;
+    EXPECT_EQ(Restore(Frames("r", entries), &response).error_code(), grpc::StatusCode::UNAVAILABLE);
+    redis_.Command({"CONFIG", "SET", "maxmemory", "0"});
+  }
   int64_t KeyCount() {
     // What the node itself has there is in no cache.
     return static_cast<int64_t>(redis_.Command({"KEYS", "?{actioncluster:c:*"}).view().size()) +
@@ -358,16 +370,8 @@ TEST_F(CacheScansTest, ARestoreThatIsCutWhileItWritesGoesOnExactly) {
   std::vector<DumpEntry> entries;
   for (int i = 0; i < 2000; ++i) entries.push_back(Bytes(absl::StrCat("v", i), absl::StrCat(i)));
   for (int part = 0; part < 40; ++part) entries.push_back(Part("list", part * 100, part == 39, 100));
-  // Redis runs full somewhere in the middle: what is written until then stays.
-  const auto used = redis_.Command({"INFO", "memory"});
-  const std::string text(*used.view().String());
-  int64_t memory = 0;
-  const size_t at = text.find("used_memory:") + 12;
-  ASSERT_TRUE(absl::SimpleAtoi(text.substr(at, text.find('\r', at) - at), &memory));
-  redis_.Command({"CONFIG", "SET", "maxmemory", absl::StrCat(memory + 200'000)});
+  CutRestore(entries);
   v1::RestoreResponse response;
-  EXPECT_EQ(Restore(Frames("r", entries), &response).error_code(), grpc::StatusCode::UNAVAILABLE);
-  redis_.Command({"CONFIG", "SET", "maxmemory", "0"});
   const int64_t written = Size();
   ASSERT_GT(written, 0);
   ASSERT_LT(written, 2000);
@@ -381,6 +385,21 @@ TEST_F(CacheScansTest, ARestoreThatIsCutWhileItWritesGoesOnExactly) {
   EXPECT_EQ(Size(), 2000);
   EXPECT_EQ(*redis_.Command({"LLEN", "q{actioncluster:c:list}"}).view().Integer(), 4000);
   EXPECT_EQ(KeyCount(), 2001);
+}
+
+TEST_F(CacheScansTest, WhatIsClearedAfterARestoreWasCutIsRestoredAnew) {
+  std::vector<DumpEntry> entries;
+  for (int i = 0; i < 2000; ++i) entries.push_back(Bytes(absl::StrCat("v", i), absl::StrCat(i)));
+  CutRestore(entries);
+  ASSERT_GT(Size(), 0);
+  grpc::ClientContext context;
+  v1::ClearResponse cleared;
+  ASSERT_TRUE(node_.cache().Clear(&context, v1::ClearRequest(), &cleared).ok());
+  EXPECT_EQ(KeyCount(), 0) << "nothing is left of the restore either";
+  const v1::RestoreResponse response = MustRestore(Frames("r", entries));
+  EXPECT_EQ(response.resumed_at(), 0);
+  EXPECT_EQ(response.values(), 2000);
+  EXPECT_EQ(Size(), 2000);
 }
 
 TEST_F(CacheScansTest, WhatIsThereIsKeptOnRequest) {
