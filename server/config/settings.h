@@ -29,7 +29,7 @@ struct Settings {
   absl::Duration drain_timeout = absl::Seconds(10);  // 0 … 1 h: how long a stopping node waits for running calls.
   int64_t cache_key_bytes = 1024;                    // 1 … 64 KiB
   int64_t cache_value_bytes = int64_t{4} << 20;      // 1 KiB … 64 MiB
-  int cache_batch = 1000;                            // 1 … 100,000 operations in one call or frame.
+  int cache_batch = 1000;                            // 256 … 100,000 operations in one call or frame.
   int cache_list_length = 10'000'000;                // 1 … 1,000,000,000 items.
   int64_t near_cache_bytes = 0;                      // 0: off … 64 GiB
   int64_t restore_bytes = int64_t{16} << 30;  // 1 MiB … 1 TiB: what is restored lies on disk until it is complete.
