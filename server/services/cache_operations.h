@@ -56,10 +56,7 @@ class Window {
 // Those that never wait, and whose outcomes are small.
 struct Immediate {
   absl::Duration wait = absl::ZeroDuration();
-  template <class Outcome>
-  static size_t SizeOf(const Outcome&) {
-    return 0;
-  }
+  static size_t SizeOf(const auto& /*outcome*/) { return 0; }
 };
 
 struct Save : Immediate {

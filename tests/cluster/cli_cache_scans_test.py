@@ -159,7 +159,7 @@ class CutTest(unittest.TestCase):
         victim = next(node["pid"] for node in nodes["nodes"] if any(a.endswith(f":{cluster.port + 1}") for a in node["addresses"]))
         restoring = subprocess.Popen([PROGRAM, "cache", "restore", file], stderr=subprocess.PIPE, text=True,
                                      env=environment(ACTIONCLUSTER_ADDRESS=f"127.0.0.1:{cluster.port + 1}"))
-        await_true(lambda: "{actioncluster:restore:" in redis("KEYS", "{actioncluster:restore:*"))
+        await_true(lambda: "p{actioncluster:c:" in redis("KEYS", "p{actioncluster:c:*"))
         os.kill(int(victim), signal.SIGKILL)
         _, errors = restoring.communicate(timeout=LIMIT_S)
         self.assertEqual(restoring.returncode, UNAVAILABLE, errors)
