@@ -31,7 +31,6 @@ using testing::IsEmpty;
 
 constexpr int kNodes = 3;
 constexpr int64_t kFrame = 250;  // Operations.
-constexpr absl::Duration kLong = absl::Minutes(5);
 
 int64_t Items() {
   const char* const text = std::getenv("ACTIONTEST_ITEMS");
