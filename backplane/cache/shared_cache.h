@@ -41,7 +41,8 @@ class SharedCache {
   CallId Pop(const std::string& key, const CacheRequestId& request_id, absl::Time until,
              Then<std::optional<CacheContent>> done);
 
-  // The caller is gone: its place in the line is given up, and what it still gets is given back (a lock), or put back (an item). `done` is dropped unrun.
+  // The caller is gone: its place in the line is given up, and what it still gets is given back (a lock), or put back (an item). `done` is dropped unrun, unless the call's time was over
+  // already: then its last look is under way, and is still heard.
   void Cancel(CallId call) { lines_.Cancel(call); }
 
   // The steps that do not wait.
