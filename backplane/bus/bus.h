@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,12 @@ class Bus {
     internal::v1::Envelope envelope;
   };
   void PublishTogether(std::vector<Outgoing> messages, Receivers done);
+
+  // Stamps and seals for a script that publishes the bytes itself, as the last thing that it does to them, or after a postmark: `\2`, a number in decimal, `:`. Those who hear it find the number in
+  // `Envelope.postmark`; it is as true as Redis, and no MAC covers it. What is sealed first for a channel must be published there first. Errors: BACKPLANE_UNAVAILABLE; LIMIT_EXCEEDED past 8 MiB.
+  absl::StatusOr<std::string> Seal(const std::string& channel, internal::v1::Envelope envelope);
+  // Opens what was sealed for the channel and then kept, however long ago, by whichever node with our token. Nothing: it is something else.
+  std::optional<internal::v1::Envelope> Unseal(const std::string& channel, absl::string_view sealed) const;
 
   // Asks Redis which of these boots have nobody listening on their channel. One round trip.
   void FindDeaf(std::vector<std::string> boots,

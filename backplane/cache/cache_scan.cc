@@ -132,14 +132,22 @@ void CacheScan::Next(Keys::CacheKind kind, const std::string& prefix, const Curs
                     });
 }
 
+void CacheScan::Changed(Keys::CacheKind kind, const std::vector<std::string>& keys) {
+  if (changed_ == nullptr || kind != Keys::CacheKind::kValue) return;
+  for (const std::string& key : keys) changed_(key);
+}
+
 void CacheScan::Remove(Keys::CacheKind kind, const std::vector<std::string>& keys, Then<int64_t> done) {
+  Changed(kind, keys);
   ForEach(
       commands_, keys,
       [&](const std::string& key) {
         return Command({"UNLINK", keys_.Cache(kind, key)});
       },
       ParsedEach<int64_t>([](ReplyView reply) { return reply.Integer(); },
-                          [done = std::move(done)](const absl::StatusOr<std::vector<int64_t>>& removed) mutable {
+                          [this, alive = std::weak_ptr<const bool>(alive_), kind, keys,
+                           done = std::move(done)](const absl::StatusOr<std::vector<int64_t>>& removed) mutable {
+                            if (!alive.expired()) Changed(kind, keys);
                             if (!removed.ok()) return std::move(done)(removed.status());
                             int64_t sum = 0;
                             for (const int64_t each : *removed) sum += each;

@@ -2,8 +2,10 @@
 #define ACTIONCLUSTER_BACKPLANE_CACHE_CACHE_SCAN_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -29,6 +31,9 @@ class CacheScan {
 
   // The references outlive this.
   CacheScan(redis::Client& commands, const Keys& keys) : commands_(commands), keys_(keys) {}
+
+  // Hears of each key whose value is removed, as the store's does. Once, before anything else.
+  void OnChange(CacheStore::ChangeListener listener) { changed_ = std::move(listener); }
 
   // Where a walk is. It begins with the default.
   struct Cursor {
@@ -58,7 +63,7 @@ class CacheScan {
   static constexpr int64_t kSmallBytes = int64_t{32} * 1024;
   void ReadSmallValues(const std::vector<std::string>& keys, Then<std::vector<Peek>> done);
 
-  // Items of a list from `offset` on: at most `count`, and no more once they have kItemBytes. Redis looks at all `count` for it.
+  // Items of a list from `offset` on: at most `count`, and no more once they have kItemBytes.
   struct Items {
     int64_t length = 0;  // How many the list has.
     std::vector<CacheContent> items;
@@ -67,8 +72,12 @@ class CacheScan {
   void ReadItems(const std::string& key, int64_t offset, int64_t count, Then<Items> done);
 
  private:
+  void Changed(Keys::CacheKind kind, const std::vector<std::string>& keys);
+
   redis::Client& commands_;
   const Keys& keys_;
+  CacheStore::ChangeListener changed_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace actioncluster

@@ -84,6 +84,8 @@ absl::string_view LetterOf(Keys::CacheKind kind) {
       return "l";
     case Keys::CacheKind::kList:
       return "q";
+    case Keys::CacheKind::kStaged:
+      return "s";
     case Keys::CacheKind::kRestore:
       return "p";
   }
@@ -117,6 +119,21 @@ std::string Keys::Connection(absl::string_view connection_id) const {
   return absl::StrCat("{", namespace_, ":conn:", InsideTag(connection_id), "}");
 }
 
+std::string Keys::HeldConnections(absl::string_view boot_id) const {
+  return absl::StrCat("{", namespace_, ":held:", InsideTag(boot_id), "}");
+}
+std::string Keys::HoldingBoots() const { return absl::StrCat("{", namespace_, ":holding}"); }
+
+std::string Keys::RoomInfo(absl::string_view room) const { return RoomKey(room, "info"); }
+std::string Keys::RoomMembers(absl::string_view room) const { return RoomKey(room, "members"); }
+std::string Keys::RoomBoots(absl::string_view room) const { return RoomKey(room, "boots"); }
+std::string Keys::RoomHistory(absl::string_view room) const { return RoomKey(room, "history"); }
+std::string Keys::RoomKey(absl::string_view room, absl::string_view name) const {
+  return absl::StrCat("{", namespace_, ":room:", InsideTag(room), "}:", name);
+}
+std::string Keys::RoomNames() const { return absl::StrCat("{", namespace_, ":rooms}:names"); }
+std::string Keys::RoomStamps() const { return absl::StrCat("{", namespace_, ":rooms}:stamps"); }
+
 std::vector<std::string> Keys::Queue(absl::string_view queue) const {
   const std::string tag = absl::StrCat("{", namespace_, ":q:", InsideTag(queue), "}:");
   std::vector<std::string> keys;
@@ -143,9 +160,6 @@ std::string Keys::CacheRequest(CacheCall call, absl::string_view key, absl::stri
 std::string Keys::CacheScratch(absl::string_view key) const {
   return absl::StrCat("w{", namespace_, ":c:", InsideTag(key), "}");
 }
-std::string Keys::CacheStaged(absl::string_view key) const {
-  return absl::StrCat("s{", namespace_, ":c:", InsideTag(key), "}");
-}
 
 std::string Keys::CachePrefix(CacheKind kind) const { return absl::StrCat(LetterOf(kind), "{", namespace_, ":c:"); }
 
@@ -163,5 +177,6 @@ std::string Keys::ChannelBoot(absl::string_view boot_id) const { return absl::St
 std::string Keys::ChannelMethod(absl::string_view method) const { return absl::StrCat(channels_, "method:", method); }
 std::string Keys::ChannelType(absl::string_view type) const { return absl::StrCat(channels_, "type:", type); }
 std::string Keys::ChannelAllTypes() const { return absl::StrCat(channels_, "types"); }
+std::string Keys::ChannelRoom(absl::string_view room) const { return absl::StrCat(channels_, "room:", room); }
 
 }  // namespace actioncluster

@@ -34,14 +34,27 @@ class Keys {
   // Where a connection lives: its own slot. Any bytes are an id; two ids never share a key.
   std::string Connection(absl::string_view connection_id) const;
 
+  // set: the connections that a boot has claimed and not released; and the zset of the boots with such sets: boot → when it began, µs.
+  std::string HeldConnections(absl::string_view boot_id) const;
+  std::string HoldingBoots() const;
+
+  // A room of connections: its own slot. See scripts/part_room.lua for what they hold.
+  std::string RoomInfo(absl::string_view room) const;
+  std::string RoomMembers(absl::string_view room) const;
+  std::string RoomBoots(absl::string_view room) const;
+  std::string RoomHistory(absl::string_view room) const;
+  // The names of all rooms, and when each was made: one slot. See scripts/rooms_list.lua.
+  std::string RoomNames() const;
+  std::string RoomStamps() const;
+
   // A queue of tasks: its own slot. All keys that the scripts of tasks take, in their order; see scripts/part_tasks.lua.
   std::vector<std::string> Queue(absl::string_view queue) const;
   // zset: queue → when it was last claimed to be swept, µs.
   std::string Queues() const;
 
   // The cache: all of one key share a slot. What they hold stands in scripts/part_cache.lua and part_line.lua.
-  // kRestore: not of a key, but how far the restore with this id has got.
-  enum class CacheKind { kValue, kLock, kList, kRestore };
+  // kStaged: a list that is being restored. kRestore: not of a key, but how far the restore with this id has got.
+  enum class CacheKind { kValue, kLock, kList, kStaged, kRestore };
   std::string Cache(CacheKind kind, absl::string_view key) const;
   // Of kLock or kList: those who wait in line for it, in the order in which scripts take them.
   std::vector<std::string> CacheLine(CacheKind kind, absl::string_view key) const;
@@ -50,8 +63,6 @@ class Keys {
   std::string CacheRequest(CacheCall call, absl::string_view key, absl::string_view request_id) const;
   // Scripts work there, and leave nothing.
   std::string CacheScratch(absl::string_view key) const;
-  // A list that is being restored.
-  std::string CacheStaged(absl::string_view key) const;
   // What the names of all values (or locks, lists) begin with.
   std::string CachePrefix(CacheKind kind) const;
   // The pattern, as SCAN takes it, of those whose keys begin with `prefix`.
@@ -65,8 +76,11 @@ class Keys {
   std::string ChannelMethod(absl::string_view method) const;  // the nodes that offer it
   std::string ChannelType(absl::string_view type) const;      // the nodes with subscribers of this message type
   std::string ChannelAllTypes() const;                        // the nodes with subscribers by pattern
+  std::string ChannelRoom(absl::string_view room) const;      // the nodes with members in it, or watchers of it
 
  private:
+  std::string RoomKey(absl::string_view room, absl::string_view name) const;
+
   const std::string namespace_;
   const int database_;
   const std::string channels_;  // What every channel begins with.

@@ -7,12 +7,14 @@
 -- ARGV[3]  kind
 -- ARGV[4]  content
 -- ARGV[5]  1: unless there is one
--- Returns  'written', 'kept' or 'expired'
+-- ARGV[6]  until when the call that restores may write, µs
+-- Returns  'written', 'kept', 'expired', or 'late': it may not any more
 
 -- include part_numbers.lua
 local value, lock = KEYS[1], KEYS[2]
 -- include part_cache.lua
 
+if now_us >= tonumber(ARGV[6]) then return 'late' end
 local created = tonumber(ARGV[1])
 local expires = math.ceil(tonumber(ARGV[2]) / 1000) * 1000
 if expires ~= 0 and expires <= now * 1000 then return 'expired' end

@@ -6,9 +6,10 @@
 -- ARGV[2]  1: it is the last
 -- ARGV[3]  1: unless there is a list
 -- ARGV[4]  names the call that restores
--- ARGV[5]  names the list in what is restored, whichever call restores it
--- ARGV[6…] the items: a byte that is the kind, then the content
--- Returns  {'staged', 'written', 'kept' or 'gap': the parts before this one are not there, {BOOT, NUMBER of each whose turn has come}}
+-- ARGV[5]  names the list in the run of the restore, whichever call restores it
+-- ARGV[6]  until when the call may write, µs
+-- ARGV[7…] the items: a byte that is the kind, then the content
+-- Returns  {'staged', 'written', 'kept', 'late': it may not any more, or 'gap': the parts before this one are not there, {BOOT, NUMBER of each whose turn has come}}
 
 -- include part_numbers.lua
 local list, line, turns, boots, staged = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -18,6 +19,7 @@ local list, line, turns, boots, staged = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEY
 local KEPT = 7 * 24 * 3600  -- A restore may be gone on with for so long, s.
 
 local offset, last, keep, call, name = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3] == '1', ARGV[4], ARGV[5]
+if now_us >= tonumber(ARGV[6]) then return {'late', told} end
 local kind = redis.call('TYPE', staged).ok
 if kind == 'string' and redis.call('GET', staged) == name then return {last and 'written' or 'staged', told} end
 
@@ -30,7 +32,7 @@ elseif kind ~= 'list' or redis.call('LINDEX', staged, 0) ~= call or redis.call('
   return {'gap', told}
 end
 -- What unpack gives has to fit Lua's stack.
-for i = 6, #ARGV, 4000 do redis.call('RPUSH', staged, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
+for i = 7, #ARGV, 4000 do redis.call('RPUSH', staged, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
 if not last then
   redis.call('EXPIRE', staged, KEPT)
   return {'staged', told}

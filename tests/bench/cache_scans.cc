@@ -61,7 +61,7 @@ int64_t ListKeys(Stub& stub, int) {
   grpc::ClientContext context;
   const auto stream = stub.ListKeys(&context, {});
   int64_t seen = 0;
-  for (v1::ListKeysResponse response; stream->Read(&response);) ++seen;
+  for (v1::ListKeysResponse response; stream->Read(&response);) seen += response.keys_size();
   CHECK(stream->Finish().ok());
   return seen;
 }

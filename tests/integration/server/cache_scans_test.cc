@@ -168,7 +168,7 @@ TEST_F(CacheScansTest, KeysAreListedAndCountedByPrefix) {
   const auto context = NewContext();
   const auto stream = node_.cache().ListKeys(context.get(), request);
   std::set<std::string> keys;
-  for (v1::ListKeysResponse found; stream->Read(&found);) keys.insert(found.key());
+  for (v1::ListKeysResponse found; stream->Read(&found);) keys.insert(found.keys().begin(), found.keys().end());
   EXPECT_TRUE(stream->Finish().ok());
   EXPECT_EQ(keys, (std::set<std::string>{"a{1}", "a*2", "ä%", "b"}));
 }

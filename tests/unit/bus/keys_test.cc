@@ -81,7 +81,7 @@ TEST(KeysTest, AllOfACacheKeyIsInOneSlotAndTwoKeysShareNothing) {
                                        keys.CacheRequest(Keys::CacheCall::kPush, key, "}{id"),
                                        keys.CacheRequest(Keys::CacheCall::kPop, key, "}{id"),
                                        keys.CacheScratch(key),
-                                       keys.CacheStaged(key)};
+                                       keys.Cache(Kind::kStaged, key)};
     for (const Kind kind : {Kind::kLock, Kind::kList}) {
       for (std::string& name : keys.CacheLine(kind, key)) of_key.push_back(std::move(name));
     }
