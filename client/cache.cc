@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -270,8 +271,11 @@ absl::StatusOr<v1::ClearResponse> Cache::Clear(const v1::ClearRequest& request, 
 }
 
 absl::Status Cache::ListKeys(const v1::ListKeysRequest& request,
-                             absl::FunctionRef<bool(const v1::ListKeysResponse&)> on_key) {
-  return Stream(client_, request, on_key, &Stub::ListKeys);
+                             absl::FunctionRef<bool(const std::string& key)> on_key) {
+  const auto on_some = [&on_key](const v1::ListKeysResponse& some) {
+    return std::all_of(some.keys().begin(), some.keys().end(), on_key);
+  };
+  return Stream<v1::ListKeysRequest, v1::ListKeysResponse>(client_, request, on_some, &Stub::ListKeys);
 }
 
 absl::Status Cache::ListLocks(const v1::ListLocksRequest& request,

@@ -78,7 +78,12 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
   membership.SetStatsSource(stats);
   cache_lines.SetStore(&cache_store);
   // Who writes through this node reads it here at once.
-  if (near_cache != nullptr) cache_store.OnChange([this](const std::string& key) { near_cache->Changed({key}); });
+  if (near_cache != nullptr) {
+    const auto changed = [this](const std::string& key) { near_cache->Changed({key}); };
+    cache_store.OnChange(changed);
+    cache_scan.OnChange(changed);
+    cache_restorer.OnChange(changed);
+  }
   task_signals.SetWorkListener(&workers);
   task_signals.SetUnheardListener([this](const std::string& queue) { sweeper.SweepNow(queue); });
   bus.OnState([this](const absl::Status& state) { workers.OnBackplane(state); });

@@ -83,9 +83,9 @@ void CacheRestorer::Step(const Restore& restore, const std::string& step, const 
         }
         if (word == "lost") return std::move(done)(absl::AbortedError("another call goes on with this restore"));
         if (word == "gone") {
-          return std::move(done)(
-              absl::AbortedError("the cache was cleared meanwhile, which has ended this restore: what it had written may "
-                                 "be gone, what it has written since may be there"));
+          return std::move(done)(absl::AbortedError(
+              "the cache was cleared meanwhile, which has ended this restore: what it had written may "
+              "be gone, what it has written since may be there"));
         }
         Standing standing;
         standing.written = fields.Number();
@@ -111,10 +111,12 @@ Command CacheRestorer::CommandOf(const Restore& restore, const Standing& standin
   std::vector<std::string> keys = {keys_.Cache(Keys::CacheKind::kList, entry.key)};
   for (std::string& key : keys_.CacheLine(Keys::CacheKind::kList, entry.key)) keys.push_back(std::move(key));
   keys.push_back(keys_.Cache(Keys::CacheKind::kStaged, entry.key));
-  std::vector<std::string> arguments = {
-      absl::StrCat(part.offset),          part.last ? "1" : "0", keep, restore.call, absl::StrCat(part.first_entry, " of ",
-                                                                                          standing.run),
-      until};
+  std::vector<std::string> arguments = {absl::StrCat(part.offset),
+                                        part.last ? "1" : "0",
+                                        keep,
+                                        restore.call,
+                                        absl::StrCat(part.first_entry, " of ", standing.run),
+                                        until};
   arguments.reserve(arguments.size() + part.items.size());
   for (const CacheContent& item : part.items) arguments.push_back(cache_wire::ItemOf(item));
   return Command::Call(scripts::kCacheRestoreList, keys, arguments);
@@ -150,7 +152,8 @@ void CacheRestorer::Write(const Restore& restore, const Standing& standing, cons
 
 void CacheRestorer::Forget(const std::vector<std::string>& lists) {
   for (const std::string& key : lists) {
-    commands_.Execute(Command({"UNLINK", keys_.Cache(Keys::CacheKind::kStaged, key)}), [](const absl::StatusOr<Reply>&) {});
+    commands_.Execute(Command({"UNLINK", keys_.Cache(Keys::CacheKind::kStaged, key)}),
+                      [](const absl::StatusOr<Reply>&) {});
   }
 }
 

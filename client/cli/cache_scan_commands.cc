@@ -1,6 +1,7 @@
 #include "client/cli/cache_scan_commands.h"
 
 #include <fcntl.h>
+#include <google/protobuf/struct.pb.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct ScanOptions {
   bool all = false;
   std::string file;
   bool keep = false;
+  bool from_start = false;
 };
 
 // They take as long as there are keys: only who says so limits them.
@@ -45,8 +47,10 @@ absl::Status Keys(const ScanOptions& options, const Session& session) {
     v1::ListKeysRequest request;
     request.set_prefix(options.prefix);
     Console& console = session.console;
-    return cache.ListKeys(request, [&console](const v1::ListKeysResponse& found) {
-      return console.WriteLine(console.json() ? ToJsonLine(found) : Escape(found.key()));
+    return cache.ListKeys(request, [&console](const std::string& key) {
+      google::protobuf::Struct found;
+      if (console.json()) (*found.mutable_fields())["key"].set_string_value(key);
+      return console.WriteLine(console.json() ? ToJsonLine(found) : Escape(key));
     });
   });
 }
@@ -220,17 +224,22 @@ std::string DescribeRestored(const v1::RestoreResponse& restored) {
   std::string text = absl::StrCat("restored: ", restored.values(), " values, ", restored.lists(), " lists");
   if (restored.kept() > 0) absl::StrAppend(&text, "; kept what was there of ", restored.kept());
   if (restored.expired() > 0) absl::StrAppend(&text, "; ", restored.expired(), " have expired");
-  if (restored.resumed_at() > 0) absl::StrAppend(&text, "; ", restored.resumed_at(), " entries were restored before");
+  if (restored.resumed_at() > 0) {
+    absl::StrAppend(&text, "; ", restored.resumed_at(),
+                    " entries were restored before (with --from-start they are written again)");
+  }
   return text;
 }
 
+// `*all_sent`: from then on the node may have begun to write.
 absl::StatusOr<v1::RestoreResponse> Send(Cache& cache, const ScanOptions& options, const std::string& digest,
-                                         Progress& progress) {
+                                         Progress& progress, bool* all_sent) {
   const absl::StatusOr<std::unique_ptr<DumpReader>> reader = DumpReader::Open(options.file);
   if (!reader.ok()) return reader.status();
   v1::RestoreRequest::Begin begin;
   begin.set_restore_id(absl::StrCat("sha256:", digest, options.keep ? ":keep" : ""));
   begin.set_keep_existing(options.keep);
+  begin.set_from_start(options.from_start);
   return cache.Restore(begin, [&](v1::DumpEntry* entry) -> absl::StatusOr<bool> {
     const absl::StatusOr<bool> more = (*reader)->Next(entry);
     if (!more.ok()) return more.status();
@@ -240,6 +249,7 @@ absl::StatusOr<v1::RestoreResponse> Send(Cache& cache, const ScanOptions& option
     if (*more) {
       progress.Show("sending", (*reader)->position(), (*reader)->size(), (*reader)->entries(), (*reader)->position());
     } else {
+      *all_sent = true;
       progress.Say("all is sent; the node writes it");
     }
     return more;
@@ -247,15 +257,24 @@ absl::StatusOr<v1::RestoreResponse> Send(Cache& cache, const ScanOptions& option
 }
 
 absl::Status Restore(const ScanOptions& options, const Session& session) {
+  if (options.file == "-") {
+    return absl::InvalidArgumentError("a dump is read twice, so it cannot come from standard input: name a FILE");
+  }
   std::optional<Progress> progress(std::in_place, session.console);
   const absl::StatusOr<std::string> digest = Prove(options.file, *progress);
   if (!digest.ok()) return digest.status();
   return WithCache(session, [&](Cache& cache) -> absl::Status {
-    const absl::StatusOr<v1::RestoreResponse> restored = Send(cache, options, *digest, *progress);
+    bool all_sent = false;
+    const absl::StatusOr<v1::RestoreResponse> restored = Send(cache, options, *digest, *progress, &all_sent);
     progress.reset();
     if (!restored.ok()) {
-      if (absl::IsUnavailable(restored.status()) || absl::IsCancelled(restored.status())) {
-        session.console.Say("actioncluster: it was cut: run it again, and it goes on where it was");
+      const bool cut = absl::IsUnavailable(restored.status()) || absl::IsCancelled(restored.status());
+      if (cut && all_sent) {
+        session.console.Say(absl::StrCat("actioncluster: it was cut: run it again",
+                                         options.from_start ? " without --from-start" : "",
+                                         ", and it goes on where it was"));
+      } else if (cut) {
+        session.console.Say("actioncluster: it was cut before anything was written");
       }
       return restored.status();
     }
@@ -312,11 +331,13 @@ void AddDumpAndRestore(CommandTree& tree, CLI::App* cache) {
            .meaning = "Write what a file of `cache dump` has back into the cache",
            .example = "actioncluster cache restore monday.dump",
            .details = "The whole file is proved first: a bad one changes nothing. If it is cut while it writes, "
-                      "run it again within a\nweek: it goes on where it was. With --json: {\"values\", \"lists\", "
+                      "run it again within a\nweek: it goes on where it was. Once it is complete, the same file is not "
+                      "written again for two minutes, but with\n--from-start. With --json: {\"values\", \"lists\", "
                       "\"expired\", \"kept\", \"resumed_at\"}.\n"},
           &Restore, &app);
   app->add_option("FILE", options->file, "What to restore")->required()->type_name("");
   app->add_flag("--keep", options->keep, "Leave keys alone that have a value or list already");
+  app->add_flag("--from-start", options->from_start, "Write all of it, though some or all of it was restored before");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "server/grpc/authorizer.h"
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "backplane/domain/error.h"
+#include "backplane/domain/sha256.h"
 
 namespace actioncluster {
 namespace {
@@ -84,13 +84,6 @@ constexpr std::array kRules = {
     Rule{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::kNothing},
 };
 
-std::string Sha256(absl::string_view text) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
-
 }  // namespace
 
 Authorizer::Authorizer(absl::string_view api_token) : open_(api_token.empty()), digest_(Sha256(api_token)) {}
@@ -115,7 +108,7 @@ absl::Status Authorizer::Admit(absl::string_view rpc, const grpc::ServerContextB
 }
 
 bool Authorizer::IsOurs(absl::string_view token) const {
-  return CRYPTO_memcmp(Sha256(token).data(), digest_.data(), SHA256_DIGEST_LENGTH) == 0;
+  return CRYPTO_memcmp(Sha256(token).data(), digest_.data(), digest_.size()) == 0;
 }
 
 }  // namespace actioncluster

@@ -8,7 +8,6 @@ namespace actioncluster {
 
 void KeyStream::Find() {
   keys_.clear();
-  next_ = 0;
   if (!walk_.has_value()) walk_.emplace(loop(), scan_, CacheKind::kValue, prefix_);
   if (walk_->done()) return End(absl::OkStatus());
   walk_->Next([this, self = shared_from_this()](absl::StatusOr<std::vector<std::string>> keys) {
@@ -18,10 +17,11 @@ void KeyStream::Find() {
   });
 }
 
-bool KeyStream::Make(v1::ListKeysResponse* frame, bool* more) {
-  if (next_ == keys_.size()) return false;
-  frame->set_key(std::move(keys_[next_++]));
-  *more = next_ < keys_.size();
+bool KeyStream::Make(v1::ListKeysResponse* frame, bool*) {
+  if (keys_.empty()) return false;
+  frame->mutable_keys()->Reserve(static_cast<int>(keys_.size()));
+  for (std::string& key : keys_) frame->add_keys(std::move(key));
+  keys_.clear();
   return true;
 }
 

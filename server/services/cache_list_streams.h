@@ -27,8 +27,7 @@ class KeyStream final : public FoundStream<v1::ListKeysResponse> {
   CacheScan& scan_;
   const std::string prefix_;
   std::optional<CacheWalk> walk_;
-  std::vector<std::string> keys_;
-  size_t next_ = 0;
+  std::vector<std::string> keys_;  // Of one step of the walk, for one frame.
 };
 
 // The server's side of one ListLocks.

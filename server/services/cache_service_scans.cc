@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,20 +55,74 @@ class Tour : public std::enable_shared_from_this<Tour> {
   Done done_;
 };
 
-// Removes everything of a kind; `removed` counts.
+// Removes everything of a kind; `removed` hears how many, bit by bit.
 void ClearKind(Loop& loop, CacheScan& scan, CacheKind kind, const std::string& prefix, const Caller& caller,
-               absl::AnyInvocable<void(int64_t)> removed, Tour::Done done) {
-  const auto count = std::make_shared<absl::AnyInvocable<void(int64_t)>>(std::move(removed));
+               std::function<void(int64_t)> removed, Tour::Done done) {
   Tour::Start(
       loop, scan, kind, prefix, caller,
-      [&scan, kind, count](const std::vector<std::string>& keys, absl::AnyInvocable<void(absl::Status) &&> next) {
-        scan.Remove(kind, keys, [count, next = std::move(next)](const absl::StatusOr<int64_t>& were_there) mutable {
-          if (were_there.ok()) (*count)(*were_there);
+      [&scan, kind, removed = std::move(removed)](const std::vector<std::string>& keys,
+                                                  absl::AnyInvocable<void(absl::Status) &&> next) {
+        scan.Remove(kind, keys, [removed, next = std::move(next)](const absl::StatusOr<int64_t>& were_there) mutable {
+          if (were_there.ok()) removed(*were_there);
           std::move(next)(were_there.status());
         });
       },
       std::move(done));
 }
+
+// One Clear: one walk after the other. Confined to the I/O thread.
+class ClearFlow : public std::enable_shared_from_this<ClearFlow> {
+ public:
+  ClearFlow(Loop& loop, CacheScan& scan, std::string prefix, UnaryCall* call, v1::ClearResponse* response)
+      : loop_(loop), scan_(scan), prefix_(std::move(prefix)), call_(call), caller_(call), response_(response) {}
+
+  void Start() {
+    const std::shared_ptr<ClearFlow> self = shared_from_this();
+    // Restores first: one that was cut must not go on behind what is removed here.
+    Walk(
+        CacheKind::kRestore, "", [self](int64_t removed) { self->restores_ += removed; }, [self] { self->Values(); });
+  }
+
+ private:
+  void Values() {
+    const std::shared_ptr<ClearFlow> self = shared_from_this();
+    const auto removed = [self](int64_t more) { self->response_->set_values(self->response_->values() + more); };
+    Walk(CacheKind::kValue, prefix_, removed, [self] { self->Lists(); });
+  }
+  void Lists() {
+    const std::shared_ptr<ClearFlow> self = shared_from_this();
+    const auto removed = [self](int64_t more) { self->response_->set_lists(self->response_->lists() + more); };
+    Walk(CacheKind::kList, prefix_, removed, [self] { self->Staged(); });
+  }
+  // What the restores have left: nobody needs it any more.
+  void Staged() {
+    if (restores_ == 0) return Restores();
+    Walk(
+        CacheKind::kStaged, "", [](int64_t) {}, [self = shared_from_this()] { self->Restores(); });
+  }
+  // Those too that began meanwhile: what they wrote may be gone.
+  void Restores() {
+    Walk(
+        CacheKind::kRestore, "", [](int64_t) {}, [call = call_] { call->Finish(absl::OkStatus()); });
+  }
+
+  void Walk(CacheKind kind, const std::string& prefix, std::function<void(int64_t)> removed,
+            std::function<void()> then) {
+    ClearKind(loop_, scan_, kind, prefix, caller_, std::move(removed),
+              [call = call_, then = std::move(then)](const absl::Status& status) {
+                if (!status.ok()) return (void)call->Finish(status);
+                then();
+              });
+  }
+
+  Loop& loop_;
+  CacheScan& scan_;
+  const std::string prefix_;
+  UnaryCall* const call_;
+  const Caller caller_;
+  v1::ClearResponse* const response_;
+  int64_t restores_ = 0;  // That there were at first.
+};
 
 }  // namespace
 
@@ -103,28 +158,8 @@ grpc::ServerUnaryReactor* CacheService::Clear(grpc::CallbackServerContext* conte
                                               v1::ClearResponse* response) {
   auto* call = UnaryCall::Start();
   if (absl::Status admitted = Admit("Clear", *context); !admitted.ok()) return call->Finish(admitted);
-  rooms_.loop.Post([this, call, response, prefix = request->prefix(), caller = Caller(call)] {
-    const auto clear = [this, caller](CacheKind kind, const std::string& of, absl::AnyInvocable<void(int64_t)> removed,
-                                      Tour::Done done) {
-      ClearKind(rooms_.loop, rooms_.scan, kind, of, caller, std::move(removed), std::move(done));
-    };
-    // Restores first: one that was cut must not go on behind what is removed here.
-    clear(
-        CacheKind::kRestore, "", [](int64_t) {},
-        [clear, call, response, prefix](const absl::Status& restores) {
-          if (!restores.ok()) return (void)call->Finish(restores);
-          clear(
-              CacheKind::kValue, prefix,
-              [response](int64_t removed) { response->set_values(response->values() + removed); },
-              [clear, call, response, prefix](const absl::Status& values) {
-                if (!values.ok()) return (void)call->Finish(values);
-                clear(
-                    CacheKind::kList, prefix,
-                    [response](int64_t removed) { response->set_lists(response->lists() + removed); },
-                    [call](const absl::Status& lists) { call->Finish(lists); });
-              });
-        });
-  });
+  const auto flow = std::make_shared<ClearFlow>(rooms_.loop, rooms_.scan, request->prefix(), call, response);
+  rooms_.loop.Post([flow] { flow->Start(); });
   return call->reactor();
 }
 

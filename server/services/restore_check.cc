@@ -1,6 +1,7 @@
 #include "server/services/restore_check.h"
 
-#include <openssl/sha.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <limits>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "backplane/domain/error.h"
+#include "backplane/domain/sha256.h"
 #include "server/services/time_proto.h"
 
 namespace actioncluster {
@@ -24,11 +26,16 @@ constexpr int64_t kMaxMicros = int64_t{1} << 53;
 // Of a key, in a message.
 constexpr size_t kShownBytes = 100;
 
-std::string Sha256(absl::string_view text) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
+// The same bytes for the same message, whatever order its maps have in memory.
+std::string Serialized(const google::protobuf::Message& message) {
+  std::string text;
+  {
+    google::protobuf::io::StringOutputStream stream(&text);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return text;
 }
 
 absl::StatusOr<absl::Time> MomentOf(const google::protobuf::Timestamp& timestamp, absl::string_view field) {
@@ -104,8 +111,8 @@ absl::Status RestoreCheck::TakeBegin(const v1::RestoreRequest::Begin& begin) {
 
 absl::Status RestoreCheck::TakeEntry(const DumpEntry& entry) {
   if (absl::Status good = CheckEntry(entry); !good.ok()) return In(good, entries_, entry.key());
-  what_ = Sha256(absl::StrCat(what_, static_cast<int>(entry.content_case()), " ", entry.list().offset(), " ",
-                              entry.list().items_size(), " ", entry.key()));
+  text_ = Serialized(entry);
+  what_ = Sha256(absl::StrCat(what_, Sha256(text_)));
   ++entries_;
   return absl::OkStatus();
 }

@@ -26,8 +26,10 @@ class RestoreCheck {
   const v1::RestoreRequest::Begin& begin() const { return begin_; }
   bool complete() const { return complete_; }
   int64_t entries() const { return entries_; }
+  // The entry that was taken last, serialized. To be moved from, before the next is taken.
+  std::string& text() { return text_; }
 
-  // Once it is complete: says which keys with which kinds of content there are, in which order; the same for the same entries.
+  // Once it is complete: the same for the same entries in the same order, if the same is to be done with them.
   std::string Digest() const;
 
  private:
@@ -43,7 +45,8 @@ class RestoreCheck {
   int64_t entries_ = 0;
   std::string list_;    // The list that is not at its end.
   int64_t offset_ = 0;  // How many of its items there were. 0: there is no such list.
-  std::string what_;    // A digest of all entries so far.
+  std::string text_;
+  std::string what_;  // A digest of all entries so far.
 };
 
 // Turns entries that are good into what is written, one after the other, from the first of a restore or the first of a list.

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "server/grpc/status_bridge.h"
 
@@ -68,7 +69,7 @@ absl::Status RestoreStream::Take() {
     if (!spool.ok()) return spool.status();
     spool_ = *std::move(spool);
   }
-  return frame_.has_entry() ? spool_->Append(frame_.entry().SerializeAsString()) : absl::OkStatus();
+  return frame_.has_entry() ? spool_->Append(check_.text()) : absl::OkStatus();
 }
 
 void RestoreStream::Prepare() {
@@ -78,12 +79,24 @@ void RestoreStream::Prepare() {
 }
 
 void RestoreStream::Begin(const std::string& what) {
-  rooms_.restorer.Begin(restore_, what, [this, self = shared_from_this()](absl::StatusOr<int64_t> written) {
-    if (!written.ok()) return End(written.status());
-    resumed_at_ = *written;
-    response_->set_resumed_at(*written);
-    rooms_.offload.Post([self] { self->ReadBatch(); });
-  });
+  rooms_.restorer.Begin(restore_, what, check_.begin().from_start(),
+                        [this, self = shared_from_this()](absl::StatusOr<CacheRestorer::Standing> standing) {
+                          if (!standing.ok()) return End(standing.status());
+                          standing_ = *std::move(standing);
+                          resumed_at_ = noted_ = standing_.written;
+                          response_->set_resumed_at(resumed_at_);
+                          if (standing_.wait == absl::ZeroDuration()) return Continue();
+                          pause_.emplace(rooms_.loop, [self] {
+                            const std::shared_ptr<RestoreStream> stream = self;
+                            stream->pause_.reset();
+                            stream->NoteBatch();
+                          });
+                          pause_->Set(MonotonicNow() + standing_.wait);
+                        });
+}
+
+void RestoreStream::Continue() {
+  rooms_.offload.Post([self = shared_from_this()] { self->ReadBatch(); });
 }
 
 void RestoreStream::ReadBatch() {
@@ -94,7 +107,7 @@ void RestoreStream::ReadBatch() {
     rooms_.loop.Post([self = shared_from_this()] { self->Complete(); });
   } else if (batch_.empty()) {
     // All of these were written before. Others get their turn in between.
-    rooms_.offload.Post([self = shared_from_this()] { self->ReadBatch(); });
+    Continue();
   } else {
     rooms_.loop.Post([self = shared_from_this()] { self->WriteBatch(); });
   }
@@ -117,7 +130,7 @@ absl::Status RestoreStream::Parse(const std::vector<std::string>& texts) {
 
 void RestoreStream::WriteBatch() {
   if (gone_.load(std::memory_order_relaxed)) return End(Gone());
-  rooms_.restorer.Write(restore_, batch_,
+  rooms_.restorer.Write(restore_, standing_, batch_,
                         [this, self = shared_from_this()](const absl::StatusOr<std::vector<Outcome>>& outcomes) {
                           if (!outcomes.ok()) return End(outcomes.status());
                           Written(*outcomes);
@@ -130,10 +143,14 @@ void RestoreStream::Written(const std::vector<Outcome>& outcomes) {
   for (size_t i = 0; i < batch_.size(); ++i, ++index) {
     if (absl::Status counted = Count(batch_[i], outcomes[i], index); !counted.ok()) return End(counted);
   }
+  noted_ = in_list_ ? list_from_ : next_;
   NoteBatch();
 }
 
 absl::Status RestoreStream::Count(const CacheRestorer::Entry& entry, Outcome outcome, int64_t index) {
+  if (outcome == Outcome::kLate) {
+    return BackplaneUnavailable("Redis or this node stood still for too long: restore it again, and it goes on");
+  }
   const ListPart* const part = std::get_if<ListPart>(&entry.what);
   if (part == nullptr) {
     if (outcome == Outcome::kWritten) response_->set_values(response_->values() + 1);
@@ -160,17 +177,19 @@ absl::Status RestoreStream::Count(const CacheRestorer::Entry& entry, Outcome out
 }
 
 void RestoreStream::NoteBatch() {
-  rooms_.restorer.Note(restore_, in_list_ ? list_from_ : next_,
-                       [this, self = shared_from_this()](const absl::StatusOr<int64_t>& noted) {
-                         if (!noted.ok()) return End(noted.status());
+  rooms_.restorer.Note(restore_, noted_,
+                       [this, self = shared_from_this()](absl::StatusOr<CacheRestorer::Standing> standing) {
+                         if (!standing.ok()) return End(standing.status());
+                         standing_ = *std::move(standing);
                          rooms_.restorer.Forget(finished_);
-                         rooms_.offload.Post([self] { self->ReadBatch(); });
+                         Continue();
                        });
 }
 
 void RestoreStream::Complete() {
-  rooms_.restorer.End(restore_,
-                      [this, self = shared_from_this()](const absl::StatusOr<int64_t>& ended) { End(ended.status()); });
+  rooms_.restorer.End(
+      restore_, next_,
+      [this, self = shared_from_this()](const absl::StatusOr<CacheRestorer::Standing>& ended) { End(ended.status()); });
 }
 
 }  // namespace actioncluster

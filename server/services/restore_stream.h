@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ class RestoreStream final : public grpc::ServerReadReactor<v1::RestoreRequest>,
 
   // I/O thread.
   void Begin(const std::string& what);
+  void Continue();
   void WriteBatch();
   void Written(const std::vector<CacheRestorer::Outcome>& outcomes);
   absl::Status Count(const CacheRestorer::Entry& entry, CacheRestorer::Outcome outcome, int64_t index);
@@ -75,8 +77,11 @@ class RestoreStream final : public grpc::ServerReadReactor<v1::RestoreRequest>,
   std::unique_ptr<RestoreSpool> spool_;
 
   CacheRestorer::Restore restore_;
+  CacheRestorer::Standing standing_;
+  std::optional<Timer> pause_;  // Made and destroyed on the I/O thread.
   RestoreParser parser_;
   int64_t resumed_at_ = 0;                   // Entries before this were written by an earlier call.
+  int64_t noted_ = 0;                        // So many are written: whoever goes on with it begins there.
   int64_t next_ = 0;                         // The entry that comes next in the spool.
   std::vector<CacheRestorer::Entry> batch_;  // Those before it, which are to be written.
   int64_t list_from_ = 0;                    // The entry with which the last list begins.

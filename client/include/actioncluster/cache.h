@@ -1,6 +1,8 @@
 #ifndef ACTIONCLUSTER_CLIENT_INCLUDE_ACTIONCLUSTER_CACHE_H_
 #define ACTIONCLUSTER_CLIENT_INCLUDE_ACTIONCLUSTER_CACHE_H_
 
+#include <string>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -52,8 +54,7 @@ class Cache {
   // As Size. What was removed until then is gone.
   absl::StatusOr<v1::ClearResponse> Clear(const v1::ClearRequest& request, absl::Duration limit);
   // In this call, on this thread: each until the last (OK), the function returns false (OK), or the stream ends (why). Without a deadline.
-  absl::Status ListKeys(const v1::ListKeysRequest& request,
-                        absl::FunctionRef<bool(const v1::ListKeysResponse&)> on_key);
+  absl::Status ListKeys(const v1::ListKeysRequest& request, absl::FunctionRef<bool(const std::string& key)> on_key);
   absl::Status ListLocks(const v1::ListLocksRequest& request,
                          absl::FunctionRef<bool(const v1::ListLocksResponse&)> on_lock);
   // So too. DATA_LOSS: it is not all that there was.

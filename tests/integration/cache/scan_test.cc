@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backplane/cache/cache_restorer.h"
 #include "backplane/scripts/scripts.h"
@@ -95,18 +97,32 @@ class ScanTest : public testing::TestWithParam<bool> {
     return {.key = key, .what = std::move(part)};
   }
   std::vector<Outcome> Write(const CacheRestorer::Restore& restore, const std::vector<CacheRestorer::Entry>& entries) {
-    auto outcomes = Ask<std::vector<Outcome>>([&](auto done) { restorer_->Write(restore, entries, std::move(done)); });
+    auto outcomes = Ask<std::vector<Outcome>>(
+        [&](auto done) { restorer_->Write(restore, standings_[restore.call], entries, std::move(done)); });
     EXPECT_TRUE(outcomes.ok()) << outcomes.status();
     return outcomes.ok() ? *outcomes : std::vector<Outcome>();
   }
-  absl::StatusOr<int64_t> Begin(const CacheRestorer::Restore& restore, const std::string& what = "what") {
-    return Ask<int64_t>([&](auto done) { restorer_->Begin(restore, what, std::move(done)); });
+  // How many entries are written; what the call may is kept for its writes.
+  template <class Start>
+  absl::StatusOr<int64_t> Step(const CacheRestorer::Restore& restore, Start start) {
+    const auto standing = Ask<CacheRestorer::Standing>(start);
+    if (!standing.ok()) return standing.status();
+    standings_[restore.call] = *standing;
+    return standing->written;
+  }
+  absl::StatusOr<int64_t> Begin(const CacheRestorer::Restore& restore, const std::string& what = "what",
+                                bool from_start = false) {
+    return Step(restore, [&](auto done) { restorer_->Begin(restore, what, from_start, std::move(done)); });
   }
   absl::StatusOr<int64_t> Note(const CacheRestorer::Restore& restore, int64_t written) {
-    return Ask<int64_t>([&](auto done) { restorer_->Note(restore, written, std::move(done)); });
+    return Step(restore, [&](auto done) { restorer_->Note(restore, written, std::move(done)); });
   }
-  absl::StatusOr<int64_t> End(const CacheRestorer::Restore& restore) {
-    return Ask<int64_t>([&](auto done) { restorer_->End(restore, std::move(done)); });
+  absl::StatusOr<int64_t> End(const CacheRestorer::Restore& restore, int64_t written) {
+    return Step(restore, [&](auto done) { restorer_->End(restore, written, std::move(done)); });
+  }
+  // As if nothing had been heard of the restore's calls for some seconds.
+  void LetLapse(const CacheRestorer::Restore& restore) {
+    redis_.Command({"HSET", keys_.Cache(Kind::kRestore, restore.id), "until", "1"});
   }
   int64_t KeyCount() { return *redis_.Command({"DBSIZE"}).view().Integer(); }
 
@@ -119,6 +135,7 @@ class ScanTest : public testing::TestWithParam<bool> {
   std::unique_ptr<CacheScan> scan_;
   std::unique_ptr<CacheStore> store_;
   std::unique_ptr<CacheRestorer> restorer_;
+  std::map<std::string, CacheRestorer::Standing> standings_;  // Of each call.
 
   const CacheRestorer::Restore one_ = {.id = "r", .call = "one", .keep_existing = false};
   const CacheRestorer::Restore two_ = {.id = "r", .call = "two", .keep_existing = false};
@@ -198,6 +215,10 @@ TEST_P(ScanTest, ItemsAreBoundedInNumberAndInBytes) {
   const auto large = Ask<CacheScan::Items>([&](auto done) { scan_->ReadItems("large", 0, 100, std::move(done)); });
   EXPECT_EQ(large->length, 4);
   EXPECT_EQ(large->items.size(), 2u);
+  // Small ones are looked at some at a time, large ones one by one.
+  for (int i = 0; i < 40; ++i) Push("mixed", std::string(i < 20 ? 10 : 700'000, 'x'));
+  const auto mixed = Ask<CacheScan::Items>([&](auto done) { scan_->ReadItems("mixed", 0, 1000, std::move(done)); });
+  EXPECT_EQ(mixed->items.size(), 22u);
   const auto none = Ask<CacheScan::Items>([&](auto done) { scan_->ReadItems("none", 0, 100, std::move(done)); });
   EXPECT_EQ(none->length, 0);
 }
@@ -236,18 +257,87 @@ TEST_P(ScanTest, WhatIsWrittenTwiceIsThereOnceThoughItemsWereTakenMeanwhile) {
   const auto first = Ask<Attempt<CacheContent>>([&](auto done) { store_->Pop("l", "", {}, std::move(done)); });
   EXPECT_EQ(first->got->body, "1");
   // The node died before it was noted; another call goes on.
+  LetLapse(one_);
   ASSERT_EQ(*Begin(two_), 0);
   EXPECT_THAT(Write(two_, batch), testing::ElementsAreArray(outcomes));
   EXPECT_THAT(Items("l"), ElementsAre("2", "3"));
   // Another restore of the same writes it anew.
   const CacheRestorer::Restore other = {.id = "other", .call = "four", .keep_existing = false};
+  ASSERT_TRUE(Begin(other).ok());
   EXPECT_THAT(Write(other, batch), testing::ElementsAreArray(outcomes));
   EXPECT_THAT(Items("l"), ElementsAre("1", "2", "3"));
+}
+
+TEST_P(ScanTest, AListIsWrittenAnewWhenItsRestoreBeginsAnew) {
+  ASSERT_TRUE(Begin(one_).ok());
+  const std::vector<CacheRestorer::Entry> batch = {Part("l", 0, false, {"1", "2"}), Part("l", 2, true, {"3"})};
+  Write(one_, batch);
+  // It was cut before it was noted, and cleared.
+  redis_.Command({"DEL", keys_.Cache(Kind::kRestore, "r")});
+  redis_.Command({"DEL", keys_.Cache(Kind::kList, "l")});
+  ASSERT_EQ(*Begin(two_), 0);
+  EXPECT_THAT(Write(two_, batch), ElementsAre(Outcome::kStaged, Outcome::kWritten));
+  EXPECT_THAT(Items("l"), ElementsAre("1", "2", "3"));
+  // Or that is asked for.
+  redis_.Command({"DEL", keys_.Cache(Kind::kList, "l")});
+  LetLapse(two_);
+  ASSERT_EQ(*Begin(one_, "something else", /*from_start=*/true), 0);
+  EXPECT_THAT(Write(one_, batch), ElementsAre(Outcome::kStaged, Outcome::kWritten));
+  EXPECT_THAT(Items("l"), ElementsAre("1", "2", "3"));
+}
+
+TEST_P(ScanTest, OneCallWaitsUntilTheOtherMayNotWriteAnyMore) {
+  ASSERT_EQ(*Begin(one_), 0);
+  EXPECT_EQ(standings_["one"].wait, absl::ZeroDuration());
+  ASSERT_EQ(*Begin(two_), 0);
+  EXPECT_GT(standings_["two"].wait, absl::ZeroDuration());
+  EXPECT_LE(standings_["two"].wait, absl::Seconds(3));
+  const std::vector<CacheRestorer::Entry> batch = {Value("v", "x"), Part("l", 0, true, {"1"}, 1)};
+  EXPECT_THAT(Write(two_, batch), ElementsAre(Outcome::kLate, Outcome::kLate));
+  EXPECT_THAT(Walk(Kind::kValue), IsEmpty());
+  // One that comes third has not longer to wait.
+  const CacheRestorer::Restore last = {.id = "r", .call = "last", .keep_existing = false};
+  ASSERT_EQ(*Begin(last), 0);
+  EXPECT_LE(standings_["last"].wait, standings_["two"].wait);
+  LetLapse(last);
+  ASSERT_TRUE(Note(last, 0).ok());
+  EXPECT_THAT(Write(last, batch), ElementsAre(Outcome::kWritten, Outcome::kWritten));
+  // What was held up for so long comes too late.
+  standings_["one"].may_write = 1;
+  EXPECT_THAT(Write(one_, {Value("v", "stale")}), ElementsAre(Outcome::kLate));
+}
+
+TEST_P(ScanTest, WhoeverRepeatsAnEndedRestoreHearsThatAllIsWritten) {
+  ASSERT_TRUE(Begin(one_).ok());
+  ASSERT_TRUE(End(one_, 17).ok());
+  ASSERT_EQ(*Begin(two_), 17);
+  EXPECT_EQ(standings_["two"].wait, absl::ZeroDuration()) << "nobody writes any more";
+  ASSERT_TRUE(End(two_, 17).ok());
+  const int64_t ttl = *redis_.Command({"TTL", keys_.Cache(Kind::kRestore, "r")}).view().Integer();
+  EXPECT_TRUE(ttl > 100 && ttl <= 120) << ttl;
+  EXPECT_EQ(*Begin(two_, "what", /*from_start=*/true), 0);
+}
+
+TEST_P(ScanTest, WhatIsWrittenOrRemovedIsToldBeforeAndAfter) {
+  const fakes::Waiter<std::string> changes;
+  thread_.Run([&] {
+    restorer_->OnChange([changes](const std::string& key) { changes.Add("written " + key); });
+    scan_->OnChange([changes](const std::string& key) { changes.Add("removed " + key); });
+  });
+  ASSERT_TRUE(Begin(one_).ok());
+  Write(one_, {Value("v", "x"), Part("l", 0, true, {"1"}, 1)});
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(changes.Next(), "written v");
+  for (const Kind kind : {Kind::kList, Kind::kValue}) {
+    ASSERT_TRUE(Ask<int64_t>([&](auto done) { scan_->Remove(kind, {"v"}, std::move(done)); }).ok());
+  }
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(changes.Next(), "removed v");
+  EXPECT_EQ(changes.size(), 0u);
 }
 
 TEST_P(ScanTest, TwoCallsDoNotMixTheirParts) {
   ASSERT_TRUE(Begin(one_).ok());
   Write(one_, {Part("l", 0, false, {"1", "2"})});
+  LetLapse(one_);
   ASSERT_TRUE(Begin(two_).ok());
   EXPECT_THAT(Write(two_, {Part("l", 2, true, {"c"})}), ElementsAre(Outcome::kGap));
   EXPECT_THAT(Write(two_, {Part("l", 0, false, {"a", "b"})}), ElementsAre(Outcome::kStaged));
@@ -261,11 +351,14 @@ TEST_P(ScanTest, OnlyTheCallThatBeganLastGoesOn) {
   EXPECT_EQ(*Note(one_, 17), 17);
   EXPECT_EQ(*Begin(two_), 17);
   EXPECT_TRUE(absl::IsAborted(Note(one_, 18).status()));
-  EXPECT_TRUE(absl::IsAborted(End(one_).status()));
+  EXPECT_TRUE(absl::IsAborted(End(one_, 18).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(Begin(one_, "something else").status()));
   EXPECT_GT(*redis_.Command({"TTL", keys_.Cache(Keys::CacheKind::kRestore, "r")}).view().Integer(), 6 * 24 * 3600);
-  EXPECT_EQ(*End(two_), 17);
-  EXPECT_EQ(KeyCount(), 0);
+  redis_.Command({"DEL", keys_.Cache(Keys::CacheKind::kRestore, "r")});
+  const absl::Status cleared = Note(two_, 18).status();
+  EXPECT_TRUE(absl::IsAborted(cleared));
+  EXPECT_TRUE(absl::StrContains(cleared.message(), "was cleared")) << cleared;
+  EXPECT_EQ(KeyCount(), 0) << "a note begins nothing";
 }
 
 TEST_P(ScanTest, WhatIsThereIsKeptIfThatIsAskedFor) {
@@ -288,8 +381,8 @@ TEST_P(ScanTest, ARestoreLeavesNothingElse) {
   EXPECT_EQ(*redis_.Command({"TTL", keys_.Cache(Kind::kList, "l")}).view().Integer(), -1);
   ASSERT_TRUE(Note(one_, 3).ok());
   thread_.Run([&] { restorer_->Forget({"l"}); });
-  ASSERT_TRUE(End(one_).ok());
-  EXPECT_EQ(KeyCount(), 2);
+  ASSERT_TRUE(End(one_, 3).ok());
+  EXPECT_EQ(KeyCount(), 3) << "the value, the list, and that it has ended";
 }
 
 TEST_P(ScanTest, ValuesComeBackWithTheirTimes) {
@@ -302,6 +395,7 @@ TEST_P(ScanTest, ValuesComeBackWithTheirTimes) {
   CacheRestorer::Value late = value;
   late.expires_at = now - absl::Seconds(1);
   Save("late", "mine");
+  ASSERT_TRUE(Begin(one_).ok());
   EXPECT_THAT(Write(one_, {{.key = "v", .what = value}, {.key = "late", .what = late}}),
               ElementsAre(Outcome::kWritten, Outcome::kExpired));
   const auto entry = Ask<std::optional<CacheEntry>>([&](auto done) { scan_->ReadValue("v", std::move(done)); });
