@@ -52,8 +52,8 @@ void Asker::Begin(const RequestPtr& request) {
     pending_.End(call.id, BackplaneUnavailable("this node is not in the cluster now"));
     return;
   }
-  const absl::Status size =
-      CheckMessageSize(call.method.size() + call.arguments.body.size() + call.connection_id.size());
+  const absl::Status size = CheckMessageSize(call.method.size() + call.arguments.body.size() +
+                                             call.connection_id.size() + call.subject.size());
   if (!size.ok()) {
     pending_.End(call.id, size);
     return;
@@ -65,6 +65,11 @@ void Asker::Begin(const RequestPtr& request) {
 void Asker::LookUp(const RequestPtr& request, bool refreshed) {
   const IncomingCall& call = request->call;
   if (call.connection_id.empty()) {
+    Resolve(request, refreshed);
+    return;
+  }
+  if (local_.Holds(call.connection_id)) {
+    request->holder = membership_.self().boot;
     Resolve(request, refreshed);
     return;
   }

@@ -32,7 +32,8 @@ struct CallSpec {
   std::string method;
   Content arguments;
   CallTarget target;
-  absl::Time deadline;  // Monotonic.
+  absl::Time deadline;       // Monotonic.
+  std::string subject = {};  // As IncomingCall's.
 };
 
 // A result, and whose it is.

@@ -6,6 +6,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backplane/domain/content.h"
 #include "backplane/domain/node_ref.h"
@@ -21,6 +22,8 @@ struct IncomingCall {
   std::string connection_id;  // Empty: it was not addressed to a connection.
   absl::Time deadline;        // Monotonic.
   bool notification = false;  // Nobody awaits a reply.
+  std::string subject =
+      {};  // What it is about, for the application: a serialized internal CallSubject. Empty: nothing.
 };
 
 // What a node says of a call.
@@ -50,6 +53,9 @@ class LocalMethods {
 
   // The calling node is gone, and with it everything it asked for.
   virtual void CallerLost(const NodeRef& caller) = 0;
+
+  // This node holds the connection, as far as it knows: then nobody else is asked who does.
+  virtual bool Holds(absl::string_view connection_id) const = 0;
 };
 
 }  // namespace actioncluster

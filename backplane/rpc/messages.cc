@@ -15,6 +15,7 @@ internal::v1::Call ToProto(const IncomingCall& call, absl::Time now) {
   proto.set_remaining_us(absl::ToInt64Microseconds(call.deadline - now));
   proto.set_connection_id(call.connection_id);
   proto.set_notification(call.notification);
+  proto.set_subject(call.subject);
   return proto;
 }
 
@@ -26,7 +27,8 @@ IncomingCall FromProto(const internal::v1::Envelope& envelope, absl::Time sent_a
           .arguments = FromProto(proto.arguments()),
           .connection_id = proto.connection_id(),
           .deadline = sent_at + absl::Microseconds(proto.remaining_us()),
-          .notification = proto.notification()};
+          .notification = proto.notification(),
+          .subject = proto.subject()};
 }
 
 internal::v1::Reply ToProto(uint64_t call_id, const Outcome& outcome) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backplane/domain/error.h"
+#include "backplane/membership/directory.h"
 #include "glog/logging.h"
 
 namespace actioncluster {
@@ -46,7 +47,8 @@ bool PendingCalls::Accept(CallId id, absl::string_view boot, Outcome outcome) {
     return true;
   }
   const bool failed = outcome.kind == Outcome::Kind::kError;
-  if (failed && ReasonOf(outcome.error) == v1::ERROR_REASON_RPC_TIMEOUT) return true;
+  const bool late = failed && ReasonOf(outcome.error) == v1::ERROR_REASON_RPC_TIMEOUT;
+  if (late && !IsNodeMethod(call->method)) return true;
   const absl::Status error = failed ? WithMetadata(outcome.error, "node_id", share->node.id) : absl::OkStatus();
   share->open = false;
   if (auto* every = std::get_if<Every>(&call->sinks)) {

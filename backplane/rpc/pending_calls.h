@@ -63,7 +63,8 @@ class PendingCalls {
               Ask ask, absl::Time now);
 
   // A reply. False if nobody waits for it: late, duplicate, or of a boot that was not asked. Count it, drop it. A
-  // node's word that the deadline has passed is no answer: ours decides, so that the share counts as missing.
+  // node's word that the deadline has passed is no answer: ours decides, so that the share counts as missing. But of a
+  // method of the nodes' own it is one: somebody that the node has asked in turn, with less time, did not answer.
   bool Accept(CallId id, absl::string_view boot, Outcome outcome);
 
   // PUBLISH gave the call to as many as were asked: these have it. Or, to fewer, and it is not known who is without:

@@ -91,6 +91,7 @@ CallId Rpc::Impl::Submit(CallSpec spec, bool notification, PendingCalls::Sinks s
   request->call.arguments = std::move(spec.arguments);
   request->call.deadline = spec.deadline;
   request->call.notification = notification;
+  request->call.subject = std::move(spec.subject);
   if (auto* at = std::get_if<NodeOfConnection>(&spec.target)) request->call.connection_id = at->connection_id;
   request->target = std::move(spec.target);
   request->sinks = std::move(sinks);

@@ -67,7 +67,7 @@ void MethodHost::CloseAll(const absl::Status& why) {
 }
 
 void MethodHost::Run(IncomingCall call, absl::AnyInvocable<void(Outcome) &&> done) {
-  if (IsNodeMethod(call.method)) return node_methods_.Run(call, std::move(done));
+  if (IsNodeMethod(call.method)) return node_methods_.Run(std::move(call), std::move(done));
   const absl::Time deadline = call.deadline;
   table_.Run(std::move(call), std::move(done), MonotonicNow());
   ArmTimer(deadline);

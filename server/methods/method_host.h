@@ -5,10 +5,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backplane/bus/bus.h"
 #include "backplane/keys/keys.h"
@@ -46,9 +48,13 @@ class MethodHost final : public LocalMethods {
   size_t running() const { return table_.running(); }
   size_t applications() const { return table_.applications(); }
 
+  // Says which connections this node holds; without it, none. Before calls arrive.
+  void SetHolds(absl::AnyInvocable<bool(absl::string_view connection_id) const> holds) { holds_ = std::move(holds); }
+
   void Run(IncomingCall call, absl::AnyInvocable<void(Outcome) &&> done) override;
   void Cancel(const NodeRef& caller, uint64_t id) override { table_.Cancel(caller, id); }
   void CallerLost(const NodeRef& caller) override { table_.CallerLost(caller); }
+  bool Holds(absl::string_view connection_id) const override { return holds_ != nullptr && holds_(connection_id); }
 
  private:
   // An application that waits for channels of its methods to be confirmed.
@@ -68,6 +74,7 @@ class MethodHost final : public LocalMethods {
   Membership& membership_;
   const Keys& keys_;
   NodeMethods& node_methods_;
+  absl::AnyInvocable<bool(absl::string_view connection_id) const> holds_;
   MethodTable table_;
   std::map<std::string, bool> channels_;  // By method: whether its channel is confirmed.
   std::vector<Registration> registrations_;

@@ -59,7 +59,13 @@ bool IsPublicNodeMethod(absl::string_view method) {
   return std::find(kPublic.begin(), kPublic.end(), method) != kPublic.end();
 }
 
-void NodeMethods::Run(const IncomingCall& call, absl::AnyInvocable<void(Outcome) &&> done) {
+void NodeMethods::Serve(std::string method, Handler handler) {
+  CHECK(IsNodeMethod(method) && !IsPublicNodeMethod(method)) << "callers could name it: " << method;
+  const auto [served, is_new] = served_.emplace(std::move(method), std::move(handler));
+  CHECK(is_new) << "two serve one method: " << served->first;
+}
+
+void NodeMethods::Run(IncomingCall call, Done done) {
   if (call.method == "node.ping") return std::move(done)(Ping());
   if (call.method == "node.info") return std::move(done)(Info());
   if (call.method == "node.log") return std::move(done)(Log(call));
@@ -78,6 +84,9 @@ void NodeMethods::Run(const IncomingCall& call, absl::AnyInvocable<void(Outcome)
     return std::move(done)({.kind = Outcome::Kind::kResult,
                             .result = {.kind = Content::Kind::kBytes, .body = control_.workers()},
                             .error = {}});
+  }
+  if (const auto served = served_.find(call.method); served != served_.end()) {
+    return served->second(std::move(call), std::move(done));
   }
   std::move(done)(
       {.kind = Outcome::Kind::kDeclined,

@@ -1,9 +1,11 @@
 #ifndef ACTIONCLUSTER_TESTS_INTEGRATION_RPC_NODE_STACK_H_
 #define ACTIONCLUSTER_TESTS_INTEGRATION_RPC_NODE_STACK_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backplane/bus/bus.h"
 #include "backplane/keys/keys.h"
@@ -34,8 +37,10 @@ class FakeMethods : public LocalMethods {
   void Run(IncomingCall call, Done done) override;
   void Cancel(const NodeRef& caller, uint64_t id) override;
   void CallerLost(const NodeRef& caller) override { callers_lost.Add(caller); }
+  bool Holds(absl::string_view connection_id) const override { return held.contains(connection_id); }
 
   std::map<std::string, Handler> handlers;
+  std::set<std::string, std::less<>> held;  // Connections. I/O thread.
   // What ran, was cancelled, was lost; await them from the test's thread.
   fakes::Waiter<IncomingCall> ran;
   fakes::Waiter<uint64_t> cancelled;

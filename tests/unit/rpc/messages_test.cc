@@ -19,7 +19,8 @@ TEST(MessagesTest, CallArrivesAsItWasMadeWithWhatIsLeftOfItsTime) {
                       .arguments = {kind, kind == Content::Kind::kNone ? "" : "body"},
                       .connection_id = "c",
                       .deadline = kNow + absl::Milliseconds(250),
-                      .notification = true};
+                      .notification = true,
+                      .subject = "about"};
     internal::v1::Envelope envelope;
     envelope.set_sender_id("node-a");
     envelope.set_sender_boot("boot-a");
@@ -33,6 +34,7 @@ TEST(MessagesTest, CallArrivesAsItWasMadeWithWhatIsLeftOfItsTime) {
     EXPECT_EQ(back.connection_id, "c");
     EXPECT_EQ(back.deadline, sent_at + absl::Milliseconds(250));
     EXPECT_TRUE(back.notification);
+    EXPECT_EQ(back.subject, "about");
   }
 }
 
