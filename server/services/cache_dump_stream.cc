@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "absl/strings/numbers.h"
+#include "server/grpc/time_proto.h"
 #include "server/services/cache_proto.h"
-#include "server/services/time_proto.h"
 
 namespace actioncluster {
 namespace {

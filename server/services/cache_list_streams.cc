@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 

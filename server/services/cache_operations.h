@@ -16,8 +16,8 @@
 #include "backplane/cache/near_cache.h"
 #include "backplane/cache/shared_cache.h"
 #include "backplane/domain/clock.h"
+#include "server/grpc/time_proto.h"
 #include "server/services/cache_proto.h"
-#include "server/services/time_proto.h"
 
 // The operations on one key, one type for each: what its request says, how it is done, and how its answer is made of the outcome. The rpcs, and Pipeline, are made of these.
 //

@@ -6,8 +6,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backplane/domain/error.h"
-#include "server/services/content.h"
-#include "server/services/time_proto.h"
+#include "server/grpc/content.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "backplane/domain/error.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 
 namespace actioncluster {
 

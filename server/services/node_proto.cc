@@ -1,6 +1,6 @@
 #include "server/services/node_proto.h"
 
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 

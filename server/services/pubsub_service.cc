@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "backplane/domain/error.h"
+#include "server/grpc/content.h"
 #include "server/grpc/unary_call.h"
-#include "server/services/content.h"
 #include "server/services/subscription_stream.h"
 
 namespace actioncluster {

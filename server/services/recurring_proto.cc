@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 #include "server/services/task_proto.h"
 
 namespace actioncluster {

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "backplane/domain/error.h"
 #include "backplane/domain/sha256.h"
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 namespace {

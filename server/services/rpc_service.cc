@@ -7,10 +7,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backplane/domain/error.h"
+#include "server/grpc/content.h"
 #include "server/grpc/unary_call.h"
 #include "server/methods/node_methods.h"
 #include "server/services/call_all_stream.h"
-#include "server/services/content.h"
 #include "server/services/serve_stream.h"
 
 namespace actioncluster {

@@ -8,8 +8,8 @@
 #include "absl/time/clock.h"
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
-#include "server/services/content.h"
-#include "server/services/time_proto.h"
+#include "server/grpc/content.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 namespace {

@@ -9,7 +9,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/wire_format_lite.h"
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 namespace actioncluster {
 namespace {

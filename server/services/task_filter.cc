@@ -5,7 +5,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/struct.pb.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 #include "server/services/task_proto.h"
 
 namespace actioncluster {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "backplane/domain/error.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 
 namespace actioncluster {
 namespace {

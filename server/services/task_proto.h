@@ -14,7 +14,7 @@
 #include "backplane/tasks/task_id.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 // Between the public messages of tasks and the values of backplane/tasks. What comes in is checked against what tasks.proto states: INVALID_ARGUMENT, or
 // LIMIT_EXCEEDED for what is too large, with the path of the field in the message. Pure, but that NewTaskOf reads the clock and makes ids; any thread.

@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "backplane/domain/error.h"
+#include "server/grpc/content.h"
 #include "server/services/caller.h"
-#include "server/services/content.h"
 #include "server/services/task_page.h"
 #include "server/services/task_proto.h"
 #include "server/services/task_scan.h"

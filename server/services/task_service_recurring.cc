@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "backplane/domain/error.h"
+#include "server/grpc/content.h"
 #include "server/services/caller.h"
-#include "server/services/content.h"
 #include "server/services/queue_tour.h"
 #include "server/services/recurring_proto.h"
 #include "server/services/task_proto.h"

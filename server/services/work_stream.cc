@@ -7,7 +7,7 @@
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "backplane/tasks/task_id.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 #include "server/services/task_proto.h"
 
 namespace actioncluster {

@@ -18,7 +18,7 @@
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 #include "tests/fakes/redis_server.h"
 #include "tests/fakes/subscription.h"
 #include "tests/integration/server/local_node.h"

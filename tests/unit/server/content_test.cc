@@ -1,4 +1,4 @@
-#include "server/services/content.h"
+#include "server/grpc/content.h"
 
 #include <cmath>
 #include <limits>

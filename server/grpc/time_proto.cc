@@ -1,4 +1,4 @@
-#include "server/services/time_proto.h"
+#include "server/grpc/time_proto.h"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-#ifndef ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
-#define ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
+#ifndef ACTIONCLUSTER_SERVER_GRPC_CONTENT_H_
+#define ACTIONCLUSTER_SERVER_GRPC_CONTENT_H_
 
 #include <cstddef>
 #include <string>
@@ -68,4 +68,4 @@ void SetResult(Content content, Message* message) {
 
 }  // namespace actioncluster
 
-#endif  // ACTIONCLUSTER_SERVER_SERVICES_CONTENT_H_
+#endif  // ACTIONCLUSTER_SERVER_GRPC_CONTENT_H_

@@ -1,5 +1,5 @@
-#ifndef ACTIONCLUSTER_SERVER_SERVICES_TIME_PROTO_H_
-#define ACTIONCLUSTER_SERVER_SERVICES_TIME_PROTO_H_
+#ifndef ACTIONCLUSTER_SERVER_GRPC_TIME_PROTO_H_
+#define ACTIONCLUSTER_SERVER_GRPC_TIME_PROTO_H_
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -22,4 +22,4 @@ google::protobuf::Timestamp TimeToProto(absl::Time time);
 
 }  // namespace actioncluster
 
-#endif  // ACTIONCLUSTER_SERVER_SERVICES_TIME_PROTO_H_
+#endif  // ACTIONCLUSTER_SERVER_GRPC_TIME_PROTO_H_
