@@ -27,8 +27,11 @@ ROOMS = {
     "server/methods": {"backplane/domain", "backplane/keys", "backplane/redis", "backplane/bus", "backplane/membership",
                        "backplane/presence", "backplane/rpc", "server/config", "server/grpc"},
     "server/workers": {"backplane/domain", "backplane/redis", "backplane/bus", "backplane/membership", "backplane/tasks"},
+    "server/connections": {"backplane/domain", "backplane/keys", "backplane/redis", "backplane/bus", "backplane/membership", "backplane/presence",
+                           "backplane/rpc", "backplane/chat", "server/grpc", "server/methods"},
     "server/services": {"backplane/domain", "backplane/redis", "backplane/membership", "backplane/presence", "backplane/rpc",
-                        "backplane/pubsub", "backplane/tasks", "backplane/cache", "server/config", "server/grpc", "server/methods", "server/workers"},
+                        "backplane/pubsub", "backplane/tasks", "backplane/cache", "backplane/chat", "server/config", "server/grpc", "server/methods",
+                        "server/workers", "server/connections"},
     "server/observability": {"backplane/domain", "backplane/redis", "backplane/bus", "backplane/membership",
                              "server/config", "server/methods"},
     "client/include": set(),
@@ -51,7 +54,7 @@ OUTSIDE = [
 # The client's public headers, the generated ones, and who may use them.
 PUBLIC = [
     (re.compile(r"actioncluster/[^/]+\.h$"), ("client/", "tests/")),
-    (re.compile(r"actioncluster/internal/"), ("backplane/", "tests/", "server/services/")),
+    (re.compile(r"actioncluster/internal/"), ("backplane/", "tests/", "server/services/", "server/connections/")),
     (re.compile(r"actioncluster/v1/errors\.pb\.h$"), ("backplane/", "server/", "client/", "tests/")),
     (re.compile(r"actioncluster/v1/"), ("server/", "client/", "tests/")),
 ]
