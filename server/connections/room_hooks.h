@@ -11,16 +11,9 @@
 #include "backplane/domain/content.h"
 #include "backplane/membership/membership.h"
 #include "backplane/rpc/rpc.h"
+#include "server/methods/offered_names.h"
 
 namespace actioncluster {
-
-// The hooks of rooms, as they are called in `RoomHooks.required` and in Register.hooks.
-inline constexpr absl::string_view kHookJoin = "join";
-inline constexpr absl::string_view kHookLeave = "leave";
-inline constexpr absl::string_view kHookReceive = "say.receive";
-inline constexpr absl::string_view kHookDeliver = "say.deliver";
-// One of these.
-bool IsHook(absl::string_view name);
 
 // Asks applications before something happens in a room: `hook/NAME`, any of those that offer it, the nearest first.
 //
