@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backplane/bus/canary_watch.h"
 #include "backplane/bus/replay_window.h"
@@ -52,6 +55,19 @@ absl::StatusOr<absl::Time> TimeReply(const absl::StatusOr<redis::Reply>& reply) 
   return absl::FromUnixSeconds(*seconds) + absl::Microseconds(*micros);
 }
 
+// Takes off what a script has put in front of a sealed envelope, and gives it; 0 if there is nothing. What is neither stays as it is: no envelope begins like that.
+uint64_t TakePostmark(absl::string_view* payload) {
+  if (!absl::StartsWith(*payload, "\2")) return 0;
+  constexpr size_t kMaxDigits = 20;
+  const size_t end = payload->substr(0, 1 + kMaxDigits + 1).find(':');
+  if (end == absl::string_view::npos) return 0;
+  const absl::string_view digits = payload->substr(1, end - 1);
+  uint64_t postmark = 0;
+  if (!std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) || !absl::SimpleAtoi(digits, &postmark)) return 0;
+  payload->remove_prefix(end + 1);
+  return postmark;
+}
+
 // PUBSUB NUMSUB's reply: each channel, and how many listen.
 absl::StatusOr<std::vector<std::string>> WithoutListeners(const absl::StatusOr<redis::Reply>& reply,
                                                           std::vector<std::string> boots) {
@@ -79,6 +95,7 @@ struct Bus::Impl {
   void PublishTogether(std::vector<Outgoing> messages, Receivers done);
   // Stamped and sealed for the channel; or why it cannot be sent.
   absl::StatusOr<std::string> Seal(const std::string& channel, Envelope envelope);
+  std::optional<Envelope> Unseal(const std::string& channel, absl::string_view sealed) const;
   // Ends a publication that was not begun.
   void Refuse(absl::Status why, Receivers done);
 
@@ -189,6 +206,7 @@ absl::StatusOr<std::string> Bus::Impl::Seal(const std::string& channel, Envelope
   if (boot.empty()) return BackplaneUnavailable("the bus has not begun");
   if (!clock.known()) return BackplaneUnavailable("Redis's time is not known yet");
   const absl::Time now = MonotonicNow();
+  envelope.clear_postmark();
   envelope.set_sender_id(name);
   envelope.set_sender_boot(boot);
   envelope.set_sequence(++last_sequence);
@@ -201,6 +219,13 @@ absl::StatusOr<std::string> Bus::Impl::Seal(const std::string& channel, Envelope
                      {{"limit", "envelope_bytes"}});
   }
   return sealed;
+}
+
+std::optional<Envelope> Bus::Impl::Unseal(const std::string& channel, absl::string_view sealed) const {
+  Envelope envelope;
+  if (sealer.Open(channel, sealed, &envelope).has_value()) return std::nullopt;
+  envelope.clear_postmark();
+  return envelope;
 }
 
 void Bus::Impl::Refuse(absl::Status why, Receivers done) {
@@ -238,13 +263,12 @@ void Bus::Impl::OnMessage(absl::string_view channel, absl::string_view payload) 
   if (!window.IsSubscribed(channel)) return;  // Given up while this was under way.
   const absl::Time now = MonotonicNow();
   Envelope envelope;
+  const uint64_t postmark = TakePostmark(&payload);
   std::optional<Rejection> rejection = sealer.Open(channel, payload, &envelope);
   if (!rejection.has_value()) rejection = Check(channel, envelope, now);
-  if (rejection.has_value()) {
-    Reject(*rejection, channel);
-  } else {
-    Deliver(channel, envelope, now);
-  }
+  if (rejection.has_value()) return Reject(*rejection, channel);
+  envelope.set_postmark(postmark);
+  Deliver(channel, envelope, now);
 }
 
 std::optional<Rejection> Bus::Impl::Check(absl::string_view channel, const Envelope& envelope, absl::Time now) {
@@ -386,6 +410,16 @@ void Bus::Publish(const std::string& channel, Envelope envelope, Receivers done)
 
 void Bus::PublishTogether(std::vector<Outgoing> messages, Receivers done) {
   impl_->PublishTogether(std::move(messages), std::move(done));
+}
+
+absl::StatusOr<std::string> Bus::Seal(const std::string& channel, Envelope envelope) {
+  absl::StatusOr<std::string> sealed = impl_->Seal(channel, std::move(envelope));
+  if (sealed.ok()) ++impl_->counters.published;
+  return sealed;
+}
+
+std::optional<Envelope> Bus::Unseal(const std::string& channel, absl::string_view sealed) const {
+  return impl_->Unseal(channel, sealed);
 }
 
 void Bus::FindDeaf(std::vector<std::string> boots,

@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_BACKPLANE_PRESENCE_PRESENCE_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,13 +31,15 @@ struct ConnectionClaim {
 // A record names the boot that holds the connection, and is true only while that boot lives: whoever looks one up checks the boot against the directory. So it need not be renewed, and dies with the
 // boot's lease. A connection that was lost, with its stream or with its node, keeps its id and its state for a while, for whoever shows its resume token.
 //
-// Each method is one script or command and one round trip; see scripts/presence_*.lua. Confined to the I/O thread; callbacks run on it, never inside the calls. Errors: BACKPLANE_UNAVAILABLE: of what changes something it is not known whether it was done.
+// Each method is one round trip, but for the last; what the scripts do stands on top of scripts/presence_*.lua. Confined to the I/O thread; callbacks run on it, never inside the calls. Errors: BACKPLANE_UNAVAILABLE: of what changes something it is not known whether it was done.
 class Presence {
  public:
   template <class T>
   using Then = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
 
-  Presence(redis::Client& commands, const Keys& keys) : commands_(commands), keys_(keys) {}
+  // The references outlive this.
+  Presence(redis::Client& commands, const Keys& keys);
+  ~Presence();
 
   // Nothing: no boot has it.
   void Lookup(const std::string& connection_id, Then<std::optional<internal::v1::ConnectionRecord>> done);
@@ -53,8 +56,8 @@ class Presence {
              const std::string& fresh, Then<Claimed> done);
 
   // Replaces what a resumed connection will have. Gives whether the claim still counts; if not, nothing was changed.
-  void Store(const std::string& connection_id, const ConnectionClaim& claim,
-             const internal::v1::ConnectionState& state, Then<bool> done);
+  void Store(const std::string& connection_id, const ConnectionClaim& claim, const internal::v1::ConnectionState& state,
+             Then<bool> done);
 
   // The boot no longer has it. Its id and state are kept for `resume_window`; zero: nothing is. Gives whether the claim still counted; if not, nothing was changed.
   void Release(const std::string& connection_id, const ConnectionClaim& claim, absl::Duration resume_window,
@@ -67,8 +70,8 @@ class Presence {
   void ReleaseLeftBehind(const std::string& boot, absl::Duration resume_window, int limit, Then<int64_t> done);
 
  private:
-  redis::Client& commands_;
-  const Keys& keys_;
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace actioncluster

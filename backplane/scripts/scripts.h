@@ -28,6 +28,7 @@ extern const redis::Script kMembershipLeave;
 extern const redis::Script kMembershipRead;
 extern const redis::Script kPresenceClaim;
 extern const redis::Script kPresenceRelease;
+extern const redis::Script kPresenceStore;
 extern const redis::Script kTasksApply;
 extern const redis::Script kTasksClaim;
 extern const redis::Script kTasksConfigure;

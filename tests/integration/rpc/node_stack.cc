@@ -100,8 +100,10 @@ NodeRef NodeStack::self() {
 }
 
 void NodeStack::Claim(const std::string& connection_id) {
-  const fakes::Waiter<absl::StatusOr<int64_t>> done;
-  thread_.Run([&] { parts_->presence.Claim(connection_id, parts_->membership.self(), done.Callback()); });
+  const fakes::Waiter<absl::StatusOr<Presence::Claimed>> done;
+  // Whoever had it: all nodes know the token.
+  thread_.Run(
+      [&] { parts_->presence.Claim(connection_id, parts_->membership.self(), "token", "token", done.Callback()); });
   CHECK_EQ(done.Next().status(), absl::OkStatus());
 }
 
