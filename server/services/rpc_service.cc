@@ -10,6 +10,7 @@
 #include "server/grpc/content.h"
 #include "server/grpc/unary_call.h"
 #include "server/methods/node_methods.h"
+#include "server/methods/offered_names.h"
 #include "server/services/call_all_stream.h"
 #include "server/services/serve_stream.h"
 
@@ -20,6 +21,9 @@ absl::Status ValidateMethod(const std::string& method) {
   if (absl::Status valid = ValidateName(method, "method"); !valid.ok()) return valid;
   if (IsNodeMethod(method) && !IsPublicNodeMethod(method)) {
     return MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat("nodes offer no ", method));
+  }
+  if (IsReservedName(method)) {
+    return MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat(method, " is not called by its name"));
   }
   return absl::OkStatus();
 }
