@@ -1,7 +1,6 @@
 #include "server/connections/room_hooks.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +13,7 @@
 namespace actioncluster {
 namespace {
 
-std::string MethodOf(absl::string_view hook) { return absl::StrCat("hook/", hook); }
+std::string MethodOf(absl::string_view hook) { return absl::StrCat(kHookPrefix, hook); }
 
 bool Requires(const internal::v1::RoomRecord& room, absl::string_view hook) {
   return std::find(room.required_hooks().begin(), room.required_hooks().end(), hook) != room.required_hooks().end();
@@ -32,11 +31,6 @@ Content AsArguments(const Content& content) {
 }
 
 }  // namespace
-
-bool IsHook(absl::string_view name) {
-  static constexpr std::array kHooks = {kHookJoin, kHookLeave, kHookReceive, kHookDeliver};
-  return std::find(kHooks.begin(), kHooks.end(), name) != kHooks.end();
-}
 
 bool RoomHooks::Idle(absl::string_view hook, const internal::v1::RoomRecord& room) const {
   return !Requires(room, hook) && membership_.directory().Offering(MethodOf(hook)).empty();
