@@ -11,19 +11,40 @@
 namespace actioncluster::client {
 namespace {
 
-std::shared_ptr<const ServeConfig> MakeConfig(std::map<std::string, Handler> methods, const MethodHostOptions& options,
+using Handlers = std::map<std::string, Handler>;
+
+// What a host offers, by what a call is for.
+struct Offered {
+  Handlers methods;
+  Handlers connection_methods;
+  Handlers hooks;
+
+  // Null: nobody has offered that.
+  const Handler* Find(const v1::ServeResponse::Call& call) const {
+    const Handlers& handlers = call.scope() == v1::ServeResponse::SCOPE_CONNECTION ? connection_methods
+                               : call.scope() == v1::ServeResponse::SCOPE_HOOK     ? hooks
+                                                                                   : methods;
+    const auto found = handlers.find(call.method());
+    return found == handlers.end() ? nullptr : &found->second;
+  }
+};
+
+std::shared_ptr<const ServeConfig> MakeConfig(Offered offered, const MethodHostOptions& options,
                                               std::shared_ptr<HandlerPool> pool) {
   auto config = std::make_shared<ServeConfig>();
   config->heartbeat_timeout = options.heartbeat_timeout;
-  for (const auto& [method, handler] : methods) config->registration.add_methods(method);
-  config->registration.set_max_in_flight(options.max_in_flight);
-  *config->registration.mutable_heartbeat_timeout() = ToProto(options.heartbeat_timeout);
-  config->run = [handlers = std::make_shared<const std::map<std::string, Handler>>(std::move(methods)),
+  v1::ServeRequest::Register& registration = config->registration;
+  for (const auto& [method, handler] : offered.methods) registration.add_methods(method);
+  for (const auto& [method, handler] : offered.connection_methods) registration.add_connection_methods(method);
+  for (const auto& [hook, handler] : offered.hooks) registration.add_hooks(hook);
+  registration.set_max_in_flight(options.max_in_flight);
+  *registration.mutable_heartbeat_timeout() = ToProto(options.heartbeat_timeout);
+  config->run = [offered = std::make_shared<const Offered>(std::move(offered)),
                  pool = std::move(pool)](std::shared_ptr<CallState> call) {
-    pool->Run([handlers, call = std::move(call)]() mutable {
-      const auto handler = handlers->find(call->call().method());
-      if (handler == handlers->end()) return call->Abandon();  // The node has not asked for what is registered.
-      CallState::Run(call, handler->second);
+    pool->Run([offered, call = std::move(call)]() mutable {
+      const Handler* const handler = offered->Find(call->call());
+      if (handler == nullptr) return call->Abandon();  // The node has not asked for what is registered.
+      CallState::Run(call, *handler);
     });
   };
   return config;
@@ -36,10 +57,12 @@ struct MethodHost::Impl {
   std::shared_ptr<Attachment> attachment;
 };
 
-MethodHost::MethodHost(Client& client, std::map<std::string, Handler> methods, MethodHostOptions options)
-    : impl_(std::make_unique<Impl>()) {
+MethodHost::MethodHost(Client& client, Handlers methods, MethodHostOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->pool = std::make_shared<HandlerPool>(options.threads);
-  const std::shared_ptr<const ServeConfig> config = MakeConfig(std::move(methods), options, impl_->pool);
+  Offered offered{.methods = std::move(methods),
+                  .connection_methods = std::move(options.connection_methods),
+                  .hooks = std::move(options.hooks)};
+  const std::shared_ptr<const ServeConfig> config = MakeConfig(std::move(offered), options, impl_->pool);
   impl_->attachment = Attachment::Create(
       client,
       [&client, config](const std::shared_ptr<grpc::Channel>& channel, Session::Observer observer) {

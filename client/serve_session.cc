@@ -34,6 +34,8 @@ void ServeSession::Retire() {
   v1::ServeRequest frame;
   *frame.mutable_register_() = config_->registration;
   frame.mutable_register_()->clear_methods();
+  frame.mutable_register_()->clear_connection_methods();
+  frame.mutable_register_()->clear_hooks();
   {
     absl::MutexLock lock(&mutex_);
     retiring_ = true;

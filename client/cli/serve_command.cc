@@ -1,5 +1,6 @@
 #include "client/cli/serve_command.h"
 
+#include <map>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -18,6 +19,8 @@ constexpr int kMaxInFlight = 1024;  // Each call that runs has a thread, which w
 struct ServeOptions {
   std::string name;
   std::string command;
+  bool is_connection_method = false;
+  bool is_hook = false;
   int max_in_flight = 16;
 };
 
@@ -41,15 +44,31 @@ absl::Status Serve(const ServeOptions& options, const Session& session) {
   if (!client.ok()) return client.status();
   AttachmentWatch watch(absl::StrCat(options.name, " is offered"), session.console);
   const auto stop_all = std::make_shared<Event>();
-  client::MethodHost host(**client, {{options.name, HandlerOf(options.command, stop_all)}},
-                          {.threads = options.max_in_flight,
-                           .max_in_flight = static_cast<uint32_t>(options.max_in_flight),
-                           .on_event = watch.listener()});
+  client::MethodHostOptions host_options{.threads = options.max_in_flight,
+                                         .max_in_flight = static_cast<uint32_t>(options.max_in_flight),
+                                         .on_event = watch.listener()};
+  std::map<std::string, client::Handler> methods;
+  std::map<std::string, client::Handler>& offered = options.is_connection_method ? host_options.connection_methods
+                                                    : options.is_hook            ? host_options.hooks
+                                                                                 : methods;
+  offered.emplace(options.name, HandlerOf(options.command, stop_all));
+  client::MethodHost host(**client, std::move(methods), std::move(host_options));
   const absl::Status end = AwaitEnd(watch, signals, (*client)->options().timeout, *timeout);
   if (!end.ok()) return end;
   StopInGoodOrder(
       session.console, signals, [&stop_all] { stop_all->Set(); }, [&host](absl::Duration grace) { host.Stop(grace); });
   return absl::OkStatus();
+}
+
+std::string NameOf(v1::ServeResponse::Scope scope) {
+  switch (scope) {
+    case v1::ServeResponse::SCOPE_CONNECTION:
+      return "connection";
+    case v1::ServeResponse::SCOPE_HOOK:
+      return "hook";
+    default:
+      return "method";
+  }
 }
 
 }  // namespace
@@ -60,6 +79,9 @@ Command CommandFor(const v1::ServeResponse::Call& call, const std::string& line)
       .environment = {{"ACTIONCLUSTER_CALL_METHOD", call.method()},
                       {"ACTIONCLUSTER_CALL_CALLER_NODE_ID", call.caller_node_id()},
                       {"ACTIONCLUSTER_CALL_CONNECTION_ID", call.connection_id()},
+                      {"ACTIONCLUSTER_CALL_SCOPE", NameOf(call.scope())},
+                      {"ACTIONCLUSTER_CALL_ROOM", call.room()},
+                      {"ACTIONCLUSTER_CALL_FROM_CONNECTION_ID", call.from_connection_id()},
                       {"ACTIONCLUSTER_CALL_DEADLINE", FormatDeadline(call.deadline())}},
       .input = call.has_data() ? call.data() : absl::StrCat(client::ToJson(call.args()), "\n"),
   };
@@ -98,6 +120,11 @@ void AddServeCommand(CommandTree& tree, CLI::App* rpc) {
            "wrote to\n"
            "standard error and the metadata exit_status. When nobody waits for it any more, its process group is sent\n"
            "SIGTERM, and SIGKILL 2 s later.\n"
+           "With --connection-method, NAME is one that can be applied to connections; with --hook it is a hook of "
+           "rooms: join,\n"
+           "leave, say.receive or say.deliver. These get _SCOPE (connection, hook; else method), and hooks _ROOM and\n"
+           "_FROM_CONNECTION_ID too. A hook that fails refuses what is about to happen; what it prints is said "
+           "instead.\n"
            "Standard error says when it is attached to a node, and when that is lost; it finds another by itself. "
            "With\n"
            "--json: {\"event\": \"attached\" | \"lost\" | \"ended\", \"address\", \"node_id\", \"error\"}; an end by "
@@ -108,6 +135,9 @@ void AddServeCommand(CommandTree& tree, CLI::App* rpc) {
       [options](const Session& session) { return Serve(*options, session); });
   app->add_option("NAME", options->name, "The method's name")->required()->type_name("");
   app->add_option("--exec", options->command, "The command")->required()->option_text("CMD");
+  CLI::Option* const connection_method = app->add_flag("--connection-method", options->is_connection_method,
+                                                       "NAME is a method of connections, for all of them");
+  app->add_flag("--hook", options->is_hook, "NAME is a hook of rooms")->excludes(connection_method);
   app->add_option("--max-in-flight", options->max_in_flight, "How many calls to run at once: 1 to 1024; by default 16")
       ->option_text("N")
       ->check(CLI::Range(1, kMaxInFlight));

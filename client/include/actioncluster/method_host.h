@@ -26,7 +26,8 @@ class Invocation {
   Invocation& operator=(Invocation&&) noexcept;
   ~Invocation();
 
-  // Method, content (args or data), caller_node_id, connection_id, deadline, notification: see rpc.proto.
+  // Method, content (args or data), caller_node_id, connection_id, deadline, notification; of what is offered for connections also the scope, the
+  // connection's details, the room and who says it: see rpc.proto.
   const v1::ServeResponse::Call& call() const;
   // Nobody waits for the answer any more: the caller gave up, the deadline passed, or the node is gone.
   bool IsCancelled() const;
@@ -54,13 +55,18 @@ using Handler = std::function<void(Invocation invocation)>;
 Handler Returning(std::function<absl::StatusOr<google::protobuf::Value>(const v1::ServeResponse::Call& call)> function);
 
 struct MethodHostOptions {
+  // What is offered for connections, beside methods, by names. Methods of connections: ConnectionService.Apply calls them, with the connection's details.
+  std::map<std::string, Handler> connection_methods = {};
+  // Hooks of rooms: `join`, `leave`, `say.receive`, `say.deliver`. Fail refuses what is about to happen. What Return and ReturnBytes give is said instead;
+  // with ReturnNothing it goes on as it is.
+  std::map<std::string, Handler> hooks = {};
   int threads = 4;                                       // That run handlers; at least 1.
   uint32_t max_in_flight = 64;                           // Calls that the node sends at once; at most 4,096. 0: 64.
   absl::Duration heartbeat_timeout = absl::Seconds(15);  // 1 s … 1 h of silence, then the node gives this host up.
   AttachmentListener on_event = nullptr;
 };
 
-// Offers methods to the cluster for as long as it lives: attached to one node at a time, and to another as soon as that is lost or drains (then it finishes
+// Offers methods, and what is for connections, to the cluster for as long as it lives: attached to one node at a time, and to another as soon as that is lost or drains (then it finishes
 // there what runs, and is attached to the next one before it lets go of the first). Calls that ran when a node was lost end there with
 // HANDLER_FAILED; nothing is run twice.
 //

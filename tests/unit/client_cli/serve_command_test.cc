@@ -26,7 +26,24 @@ TEST(CommandForTest, GivesArgumentsAsAJsonArrayAndTheRestInTheEnvironment) {
                                      {"ACTIONCLUSTER_CALL_CALLER_NODE_ID", "n-1"},
                                      {"ACTIONCLUSTER_CALL_CONNECTION_ID", "c-7"},
                                      {"ACTIONCLUSTER_CALL_DEADLINE", "2026-11-25T09:46:40.25Z"},
+                                     {"ACTIONCLUSTER_CALL_SCOPE", "method"},
+                                     {"ACTIONCLUSTER_CALL_ROOM", ""},
+                                     {"ACTIONCLUSTER_CALL_FROM_CONNECTION_ID", ""},
                                  }));
+}
+
+TEST(CommandForTest, SaysWhatACallForConnectionsIsAbout) {
+  v1::ServeResponse::Call call;
+  call.set_method("say.deliver");
+  call.set_scope(v1::ServeResponse::SCOPE_HOOK);
+  call.set_room("lobby");
+  call.set_from_connection_id("c-8");
+  const auto hook = CommandFor(call, "cat").environment;
+  EXPECT_EQ(hook.at("ACTIONCLUSTER_CALL_SCOPE"), "hook");
+  EXPECT_EQ(hook.at("ACTIONCLUSTER_CALL_ROOM"), "lobby");
+  EXPECT_EQ(hook.at("ACTIONCLUSTER_CALL_FROM_CONNECTION_ID"), "c-8");
+  call.set_scope(v1::ServeResponse::SCOPE_CONNECTION);
+  EXPECT_EQ(CommandFor(call, "cat").environment.at("ACTIONCLUSTER_CALL_SCOPE"), "connection");
 }
 
 TEST(CommandForTest, WithoutArgumentsTheArrayIsEmpty) {
