@@ -16,6 +16,7 @@
 #include "backplane/bus/bus.h"
 #include "backplane/domain/content.h"
 #include "backplane/keys/keys.h"
+#include "backplane/redis/loop.h"
 
 namespace actioncluster {
 
@@ -44,7 +45,7 @@ class RoomFeed {
   };
 
   // The references outlive this. Before Bus::Begin.
-  RoomFeed(Bus& bus, const Keys& keys);
+  RoomFeed(Loop& loop, Bus& bus, const Keys& keys);
 
   // All hear all. Before the first Want; they outlive this.
   void AddListener(Listener* listener) { listeners_.push_back(listener); }
@@ -66,6 +67,7 @@ class RoomFeed {
   void OnBusState(const absl::Status& state);
   void Confirmed(const std::string& room);
 
+  Loop& loop_;
   Bus& bus_;
   const Keys& keys_;
   std::vector<Listener*> listeners_;

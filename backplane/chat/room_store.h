@@ -2,8 +2,9 @@
 #define ACTIONCLUSTER_BACKPLANE_CHAT_ROOM_STORE_H_
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -16,6 +17,7 @@
 #include "backplane/domain/content.h"
 #include "backplane/keys/keys.h"
 #include "backplane/redis/client.h"
+#include "backplane/redis/loop.h"
 
 namespace actioncluster {
 
@@ -59,10 +61,9 @@ class RoomStore {
  public:
   template <class T>
   using Then = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
-  using Done = absl::AnyInvocable<void(absl::Status) &&>;
 
   // The references outlive this.
-  RoomStore(redis::Client& commands, Bus& bus, const Keys& keys);
+  RoomStore(Loop& loop, redis::Client& commands, Bus& bus, const Keys& keys);
   ~RoomStore();
 
   // Gives when it was made. Errors: ROOM_EXISTS.
@@ -72,10 +73,10 @@ class RoomStore {
 
   // Errors: ROOM_NOT_FOUND.
   void Read(const std::string& room, Then<RoomView> done);
-  // Up to `limit` rooms whose names begin with `prefix` and come after `after`, by name. Fewer than that: there are no more.
+  // Up to `limit` rooms whose names begin with `prefix` and come after `after`, by name. Names that are left of rooms that are gone count too, so there may be fewer, and `more` after them.
   struct RoomPage {
     std::vector<RoomView> rooms;
-    std::string last;   // The last name that was looked at; for `after`.
+    std::string last;   // The last name that was looked at; for `after`. Empty: there was none.
     bool more = false;  // There may be more.
   };
   void List(const std::string& prefix, const std::string& after, int limit, Then<RoomPage> done);
