@@ -26,8 +26,8 @@ class RestoreCheck {
   const v1::RestoreRequest::Begin& begin() const { return begin_; }
   bool complete() const { return complete_; }
   int64_t entries() const { return entries_; }
-  // The entry that was taken last, serialized. To be moved from, before the next is taken.
-  std::string& text() { return text_; }
+  // The entry that was taken last, serialized.
+  const std::string& text() const { return text_; }
 
   // Once it is complete: the same for the same entries in the same order, if the same is to be done with them.
   std::string Digest() const;
