@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -109,16 +110,16 @@ absl::StatusOr<std::string> ReadApiToken(const std::string& path) {
   }
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::PermissionDeniedError(absl::StrCat("the API token file ", path, ": ", std::strerror(errno)));
-  std::string token(kMaxTokenBytes + 1, '\0');
-  file.read(token.data(), static_cast<std::streamsize>(token.size()));
-  token.resize(static_cast<size_t>(file.gcount()));
-  absl::StripTrailingAsciiWhitespace(&token);
+  std::array<char, kMaxTokenBytes + 1> read;
+  file.read(read.data(), read.size());
+  const absl::string_view token =
+      absl::StripTrailingAsciiWhitespace(absl::string_view(read.data(), static_cast<size_t>(file.gcount())));
   if (token.size() < kMinTokenBytes || token.size() > kMaxTokenBytes ||
       !std::ranges::all_of(token, [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); })) {
     return absl::InvalidArgumentError(absl::StrCat("the API token file ", path, " holds no token: that is ",
                                                    kMinTokenBytes, " printable bytes or more, without spaces"));
   }
-  return token;
+  return std::string(token);
 }
 
 absl::StatusOr<absl::Duration> ParseTimeout(absl::string_view text, absl::Duration fallback) {
