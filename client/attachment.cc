@@ -43,14 +43,16 @@ std::vector<std::string> AlternativesIn(const absl::Status& status) {
 }  // namespace
 
 std::shared_ptr<Attachment> Attachment::Create(const Client& client, MakeSession make_session,
-                                               AttachmentListener listener) {
-  return std::shared_ptr<Attachment>(new Attachment(client, std::move(make_session), std::move(listener)));
+                                               AttachmentListener listener, IsFinal is_final) {
+  return std::shared_ptr<Attachment>(
+      new Attachment(client, std::move(make_session), std::move(listener), std::move(is_final)));
 }
 
-Attachment::Attachment(const Client& client, MakeSession make_session, AttachmentListener listener)
+Attachment::Attachment(const Client& client, MakeSession make_session, AttachmentListener listener, IsFinal is_final)
     : client_(client),
       make_session_(std::move(make_session)),
       listener_(std::move(listener)),
+      is_final_(std::move(is_final)),
       plan_(client.options().addresses, random_),
       retry_(strand_),
       learn_(strand_),
@@ -169,6 +171,7 @@ void Attachment::OnEnded(const LinkPtr& link, const absl::Status& ended_with) {
   Tell(AttachmentEvent::Kind::kLost, link->address, "", why);
   if (!is_current) return;  // Its successor is on its way.
   learn_.Cancel();
+  if (is_final_ != nullptr && is_final_(why)) return End(why);
   // What a node says that was only heard of may be somebody else's word, at an address that means another machine here.
   const std::vector<std::string>& configured = client_.options().addresses;
   if (IsPermanent(why) && std::find(configured.begin(), configured.end(), link->address) != configured.end()) {

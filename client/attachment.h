@@ -32,9 +32,12 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
   using MakeSession = std::function<std::shared_ptr<Session>(const std::shared_ptr<grpc::Channel>&, Session::Observer)>;
 
+  // Whether the end of a session is the last, besides those that are for all: see attachment_event.h.
+  using IsFinal = std::function<bool(const absl::Status& why)>;
+
   // The client is to outlive it.
-  static std::shared_ptr<Attachment> Create(const Client& client, MakeSession make_session,
-                                            AttachmentListener listener);
+  static std::shared_ptr<Attachment> Create(const Client& client, MakeSession make_session, AttachmentListener listener,
+                                            IsFinal is_final = nullptr);
 
   void Start();
 
@@ -61,7 +64,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   };
   using LinkPtr = std::shared_ptr<Link>;
 
-  Attachment(const Client& client, MakeSession make_session, AttachmentListener listener);
+  Attachment(const Client& client, MakeSession make_session, AttachmentListener listener, IsFinal is_final);
 
   // The strand's, as all that follows.
   void TryNext();
@@ -90,6 +93,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   const Client& client_;
   const MakeSession make_session_;
   const AttachmentListener listener_;
+  const IsFinal is_final_;
 
   Strand strand_;
 

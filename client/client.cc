@@ -37,6 +37,8 @@ struct Client::Impl {
   std::unique_ptr<v1::PubSubService::StubInterface> pubsub;
   std::unique_ptr<v1::TaskService::StubInterface> tasks;
   std::unique_ptr<v1::CacheService::StubInterface> cache;
+  std::unique_ptr<v1::ConnectionService::StubInterface> connections;
+  std::unique_ptr<v1::RoomService::StubInterface> rooms;
   std::unique_ptr<Coalescer> coalescer;  // The first to go: its streams do with all the others.
 };
 
@@ -57,6 +59,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   impl->pubsub = v1::PubSubService::NewStub(impl->channel);
   impl->tasks = v1::TaskService::NewStub(impl->channel);
   impl->cache = v1::CacheService::NewStub(impl->channel);
+  impl->connections = v1::ConnectionService::NewStub(impl->channel);
+  impl->rooms = v1::RoomService::NewStub(impl->channel);
   std::unique_ptr<Client> client(new Client(std::move(impl)));
   client->impl_->coalescer = std::make_unique<Coalescer>(*client, client->impl_->channel);
   return client;
@@ -160,7 +164,12 @@ v1::ClusterService::StubInterface& Client::cluster() { return *impl_->cluster; }
 v1::PubSubService::StubInterface& Client::pubsub() { return *impl_->pubsub; }
 v1::TaskService::StubInterface& Client::tasks() { return *impl_->tasks; }
 v1::CacheService::StubInterface& Client::cache() { return *impl_->cache; }
+v1::ConnectionService::StubInterface& Client::connections() { return *impl_->connections; }
+v1::RoomService::StubInterface& Client::rooms() { return *impl_->rooms; }
 Coalescer& Client::coalescer() { return *impl_->coalescer; }
+void Client::AwaitConnection(absl::Duration most) {
+  impl_->channel->WaitForConnected(absl::ToChronoTime(absl::Now() + most));
+}
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
   if (!options().api_token.empty()) {

@@ -14,7 +14,9 @@
 #include "absl/time/time.h"
 #include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/connections.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
+#include "actioncluster/v1/rooms.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
 
@@ -40,11 +42,11 @@ struct ClientOptions {
 //   a deadline: the request's `timeout`, else ClientOptions::timeout, and where the node keeps it too a second more, so that its own answer arrives;
 //   the errors' reason and node: see status.h;
 //   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods; of tasks also Await, and Watch until its first
-//   answer; of the cache see cache.h) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
+//   answer; of the cache see cache.h, of rooms rooms.h) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
 //   once, and fail at once if no node is reached.
 //
 // Thread-safe: all functions may be called from any thread, at the same time. They block until the call ends; for calls without blocking take the stubs.
-// It outlives the MethodHosts, Subscribers and Workers that are made with it.
+// It outlives the MethodHosts, Subscribers, Workers and Connections that are made with it.
 class Client {
  public:
   // Connects when first needed: no node need be there yet. INVALID_ARGUMENT: an address is none, or they do not go together.
@@ -70,7 +72,7 @@ class Client {
   // PubSubService. To subscribe: subscriber.h.
   absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request);
 
-  // TaskService: tasks.h; to run tasks: worker.h. CacheService: cache.h.
+  // TaskService: tasks.h; to run tasks: worker.h. CacheService: cache.h. ConnectionService and RoomService: rooms.h; to be a connection: connection.h.
 
   // The stubs of the same channel, for calls in gRPC's other styles. Give their contexts to Prepare first.
   v1::RpcService::StubInterface& rpc();
@@ -78,6 +80,8 @@ class Client {
   v1::PubSubService::StubInterface& pubsub();
   v1::TaskService::StubInterface& tasks();
   v1::CacheService::StubInterface& cache();
+  v1::ConnectionService::StubInterface& connections();
+  v1::RoomService::StubInterface& rooms();
   // Adds the token, and a deadline from now if `timeout` is finite.
   void Prepare(grpc::ClientContext& context, absl::Duration timeout) const;
 
@@ -87,6 +91,8 @@ class Client {
   friend class Cache;
   struct Impl;
   Coalescer& coalescer();
+  // Blocks until there is a connection, but no longer than `most`.
+  void AwaitConnection(absl::Duration most);
   explicit Client(std::unique_ptr<Impl> impl);
   const std::unique_ptr<Impl> impl_;
 };
