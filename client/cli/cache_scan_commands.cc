@@ -274,7 +274,7 @@ absl::Status Restore(const ScanOptions& options, const Session& session) {
                                          options.from_start ? " without --from-start" : "",
                                          ", and it goes on where it was"));
       } else if (cut) {
-        session.console.Say("actioncluster: it was cut before anything was written");
+        session.console.Say("actioncluster: nothing was written");
       }
       return restored.status();
     }
