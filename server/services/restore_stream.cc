@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "server/grpc/status_bridge.h"
@@ -19,6 +20,8 @@ using ListPart = CacheRestorer::ListPart;
 // Entries go to Redis so many at a time, or so many bytes and one more.
 constexpr size_t kBatch = 256;
 constexpr size_t kBatchBytes = size_t{1} << 20;
+// How long after the restorer was heard something is written: less than it allows.
+constexpr absl::Duration kFresh = absl::Seconds(1);
 
 // Names a call: never the same again.
 std::string NewName() {
@@ -79,6 +82,7 @@ void RestoreStream::Prepare() {
 }
 
 void RestoreStream::Begin(const std::string& what) {
+  heard_ = MonotonicNow();
   rooms_.restorer.Begin(restore_, what, check_.begin().from_start(),
                         [this, self = shared_from_this()](absl::StatusOr<CacheRestorer::Standing> standing) {
                           if (!standing.ok()) return End(standing.status());
@@ -89,7 +93,7 @@ void RestoreStream::Begin(const std::string& what) {
                           pause_.emplace(rooms_.loop, [self] {
                             const std::shared_ptr<RestoreStream> stream = self;
                             stream->pause_.reset();
-                            stream->NoteBatch();
+                            stream->Note(&RestoreStream::Continue);
                           });
                           pause_->Set(MonotonicNow() + standing_.wait);
                         });
@@ -130,6 +134,8 @@ absl::Status RestoreStream::Parse(const std::vector<std::string>& texts) {
 
 void RestoreStream::WriteBatch() {
   if (gone_.load(std::memory_order_relaxed)) return End(Gone());
+  // What an earlier call has written was read first, or the disk is slow.
+  if (MonotonicNow() - heard_ > kFresh) return Note(&RestoreStream::WriteBatch);
   rooms_.restorer.Write(restore_, standing_, batch_,
                         [this, self = shared_from_this()](const absl::StatusOr<std::vector<Outcome>>& outcomes) {
                           if (!outcomes.ok()) return End(outcomes.status());
@@ -138,13 +144,12 @@ void RestoreStream::WriteBatch() {
 }
 
 void RestoreStream::Written(const std::vector<Outcome>& outcomes) {
-  finished_.clear();
   int64_t index = next_ - static_cast<int64_t>(batch_.size());
   for (size_t i = 0; i < batch_.size(); ++i, ++index) {
     if (absl::Status counted = Count(batch_[i], outcomes[i], index); !counted.ok()) return End(counted);
   }
   noted_ = in_list_ ? list_from_ : next_;
-  NoteBatch();
+  Note(&RestoreStream::Continue);
 }
 
 absl::Status RestoreStream::Count(const CacheRestorer::Entry& entry, Outcome outcome, int64_t index) {
@@ -176,13 +181,14 @@ absl::Status RestoreStream::Count(const CacheRestorer::Entry& entry, Outcome out
   return absl::OkStatus();
 }
 
-void RestoreStream::NoteBatch() {
+void RestoreStream::Note(void (RestoreStream::*then)()) {
+  heard_ = MonotonicNow();
   rooms_.restorer.Note(restore_, noted_,
-                       [this, self = shared_from_this()](absl::StatusOr<CacheRestorer::Standing> standing) {
+                       [this, then, self = shared_from_this()](absl::StatusOr<CacheRestorer::Standing> standing) {
                          if (!standing.ok()) return End(standing.status());
                          standing_ = *std::move(standing);
-                         rooms_.restorer.Forget(finished_);
-                         Continue();
+                         rooms_.restorer.Forget(std::exchange(finished_, {}));
+                         (this->*then)();
                        });
 }
 

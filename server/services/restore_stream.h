@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "actioncluster/v1/cache.pb.h"
 #include "backplane/cache/cache_restorer.h"
 #include "backplane/redis/loop.h"
@@ -62,7 +63,7 @@ class RestoreStream final : public grpc::ServerReadReactor<v1::RestoreRequest>,
   void WriteBatch();
   void Written(const std::vector<CacheRestorer::Outcome>& outcomes);
   absl::Status Count(const CacheRestorer::Entry& entry, CacheRestorer::Outcome outcome, int64_t index);
-  void NoteBatch();
+  void Note(void (RestoreStream::*then)());
   void Complete();
 
   // Once, from any of these.
@@ -78,6 +79,7 @@ class RestoreStream final : public grpc::ServerReadReactor<v1::RestoreRequest>,
 
   CacheRestorer::Restore restore_;
   CacheRestorer::Standing standing_;
+  absl::Time heard_;            // When that was asked for, monotonic.
   std::optional<Timer> pause_;  // Made and destroyed on the I/O thread.
   RestoreParser parser_;
   int64_t resumed_at_ = 0;                   // Entries before this were written by an earlier call.
@@ -87,7 +89,7 @@ class RestoreStream final : public grpc::ServerReadReactor<v1::RestoreRequest>,
   int64_t list_from_ = 0;                    // The entry with which the last list begins.
   bool in_list_ = false;                     // Its last part is still to come.
   bool list_kept_ = false;                   // There was one; what comes of its other parts says nothing.
-  std::vector<std::string> finished_;        // Lists that were written, in this batch.
+  std::vector<std::string> finished_;        // Lists that were written, and that is not noted.
 
   std::atomic<bool> gone_ = false;
   std::shared_ptr<RestoreStream> self_;
