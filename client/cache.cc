@@ -100,6 +100,8 @@ absl::StatusOr<Response> CallOnce(Client& client, const Request& request, absl::
   grpc::ClientContext context;
   client.Prepare(context, timeout);
   if (wait_for_ready) context.set_wait_for_ready(true);
+  // Nothing would end that.
+  if (timeout == absl::InfiniteDuration()) context.set_wait_for_ready(false);
   Response response;
   const grpc::Status status = (client.cache().*call)(&context, request, &response);
   if (!status.ok()) return FromGrpc(status);
@@ -132,13 +134,14 @@ absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl:
   }
 }
 
-// Reads a stream until its end, or until `on_item` returns false.
+// Reads a stream until its end, or until `on_item` returns false. It has no deadline, so it waits for no connection: nobody could tell a node that is at work from one that is gone.
 template <class Request, class Response>
 absl::Status Stream(Client& client, const Request& request, absl::FunctionRef<bool(const Response&)> on_item,
                     std::unique_ptr<grpc::ClientReaderInterface<Response>> (Stub::*call)(grpc::ClientContext*,
                                                                                          const Request&)) {
   grpc::ClientContext context;
   client.Prepare(context, absl::InfiniteDuration());
+  context.set_wait_for_ready(false);
   const auto stream = (client.cache().*call)(&context, request);
   for (Response item; stream->Read(&item);) {
     if (on_item(item)) continue;
@@ -263,6 +266,7 @@ absl::StatusOr<v1::ListLengthResponse> Cache::ListLength(const v1::ListLengthReq
 }
 
 absl::StatusOr<v1::SizeResponse> Cache::Size(const v1::SizeRequest& request, absl::Duration limit) {
+  if (limit == absl::InfiniteDuration()) AwaitConnection();
   return CallOnce(client_, request, limit, /*wait_for_ready=*/false, &Stub::Size);
 }
 
@@ -275,11 +279,13 @@ absl::Status Cache::ListKeys(const v1::ListKeysRequest& request,
   const auto on_some = [&on_key](const v1::ListKeysResponse& some) {
     return std::all_of(some.keys().begin(), some.keys().end(), on_key);
   };
+  AwaitConnection();
   return Stream<v1::ListKeysRequest, v1::ListKeysResponse>(client_, request, on_some, &Stub::ListKeys);
 }
 
 absl::Status Cache::ListLocks(const v1::ListLocksRequest& request,
                               absl::FunctionRef<bool(const v1::ListLocksResponse&)> on_lock) {
+  AwaitConnection();
   return Stream(client_, request, on_lock, &Stub::ListLocks);
 }
 
@@ -294,6 +300,7 @@ absl::Status Cache::Dump(const v1::DumpRequest& request, absl::FunctionRef<bool(
     stopped = !on_entry(frame.entry());
     return !stopped;
   };
+  AwaitConnection();
   const absl::Status status = Stream<v1::DumpRequest, v1::DumpResponse>(client_, request, on_frame, &Stub::Dump);
   if (!status.ok() || stopped || told == entries) return status;
   return absl::DataLossError("the dump ended before its end");
