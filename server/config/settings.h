@@ -33,6 +33,11 @@ struct Settings {
   int cache_list_length = 10'000'000;                // 1 … 1,000,000,000 items.
   int64_t near_cache_bytes = 0;                      // 0: off … 64 GiB
   int64_t restore_bytes = int64_t{16} << 30;  // 1 MiB … 1 TiB: what is restored lies on disk until it is complete.
+  absl::Duration resume_window = absl::Minutes(2);  // 1 s … 1 h: how long lost connections wait for their clients.
+  std::string client_methods;  // Patterns of the methods that clients may call, with commas; empty: none.
+  int64_t connection_outbox_bytes = int64_t{1} << 20;  // 64 KiB … 64 MiB
+  std::string slow_clients = "drop";                   // drop | close
+  int max_connections = 100'000;                       // 1 … 10,000,000 a node.
 
   // True if clients and Redis are reached over loopback or unix sockets only.
   bool IsLocal() const;

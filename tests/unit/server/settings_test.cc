@@ -131,6 +131,32 @@ TEST(SettingsTest, SizesGoThroughTheEnvironmentUnchanged) {
   EXPECT_EQ(environment.at("ACTIONCLUSTER_RESTORE_BYTES"), "16GiB");
 }
 
+TEST(SettingsTest, HowClientsAreTreatedCanBeSet) {
+  const auto defaults = LoadSettings({}, kHome);
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  EXPECT_EQ(defaults->resume_window, absl::Minutes(2));
+  EXPECT_EQ(defaults->client_methods, "");
+  EXPECT_EQ(defaults->connection_outbox_bytes, 1 << 20);
+  EXPECT_EQ(defaults->slow_clients, "drop");
+  EXPECT_EQ(defaults->max_connections, 100'000);
+  const auto settings =
+      LoadSettings({"--resume-window", "1h", "--client-methods", "shop.*, ping ,*.read", "--connection-outbox-bytes",
+                    "64KiB", "--slow-clients", "close", "--max-connections", "1"},
+                   kHome);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->resume_window, absl::Hours(1));
+  EXPECT_EQ(settings->client_methods, "shop.*,ping,*.read");
+  EXPECT_EQ(settings->connection_outbox_bytes, 64 << 10);
+  EXPECT_EQ(settings->slow_clients, "close");
+  EXPECT_EQ(settings->max_connections, 1);
+  EXPECT_THAT(ErrorOf({"--resume-window", "999ms"}), HasSubstr("1s … 1h"));
+  EXPECT_THAT(ErrorOf({"--client-methods", "a,,b"}), HasSubstr("commas"));
+  EXPECT_THAT(ErrorOf({"--client-methods", std::string(257, 'x')}), HasSubstr("256"));
+  EXPECT_THAT(ErrorOf({"--connection-outbox-bytes", "65MiB"}), HasSubstr("64KiB … 64MiB"));
+  EXPECT_THAT(ErrorOf({"--slow-clients", "wait"}), HasSubstr("drop or close"));
+  EXPECT_THAT(ErrorOf({"--max-connections", "0"}), HasSubstr("1 … 10000000"));
+}
+
 TEST(SettingsTest, TheLimitsThemselvesAreAllowed) {
   EXPECT_TRUE(
       LoadSettings({"--workers", "256", "--lease", "1s", "--drain-timeout", "0", "--rpc-timeout", "1h"}, kHome).ok());
