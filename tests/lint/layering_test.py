@@ -28,7 +28,7 @@ ROOMS = {
                        "backplane/presence", "backplane/rpc", "server/config", "server/grpc"},
     "server/workers": {"backplane/domain", "backplane/redis", "backplane/bus", "backplane/membership", "backplane/tasks"},
     "server/connections": {"backplane/domain", "backplane/keys", "backplane/redis", "backplane/bus", "backplane/membership", "backplane/presence",
-                           "backplane/rpc", "backplane/chat", "server/grpc", "server/methods"},
+                           "backplane/rpc", "backplane/pubsub", "backplane/chat", "server/grpc", "server/methods"},
     "server/services": {"backplane/domain", "backplane/redis", "backplane/membership", "backplane/presence", "backplane/rpc",
                         "backplane/pubsub", "backplane/tasks", "backplane/cache", "backplane/chat", "server/config", "server/grpc", "server/methods",
                         "server/workers", "server/connections"},

@@ -1,0 +1,232 @@
+#ifndef ACTIONCLUSTER_SERVER_CONNECTIONS_CONNECTION_IMPL_H_
+#define ACTIONCLUSTER_SERVER_CONNECTIONS_CONNECTION_IMPL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "actioncluster/internal/v1/records.pb.h"
+#include "actioncluster/v1/connections.pb.h"
+#include "backplane/chat/room_store.h"
+#include "backplane/presence/presence.h"
+#include "backplane/redis/loop.h"
+#include "backplane/rpc/local_methods.h"
+#include "server/connections/client_stream.h"
+#include "server/connections/connection_host.h"
+#include "server/connections/room_frames.h"
+
+// What the parts of ConnectionHost share; for this folder only.
+namespace actioncluster {
+
+// Of a room's history, read at once.
+inline constexpr int kHistoryPage = 256;
+
+using Ended = absl::AnyInvocable<void(absl::Status) &&>;
+using OutcomeDone = absl::AnyInvocable<void(Outcome) &&>;
+
+// A connection's place in a room.
+struct Seat {
+  int64_t joined_at_us = 0;
+  bool gone = false;  // It is not in the room any more, or the connection is gone.
+  bool hears =
+      false;  // What is said in the room is for it: its own joining was heard on the room's channel, so nothing said before it comes behind it.
+  bool joined = false;       // Redis has it.
+  Ended entered;             // Awaits both.
+  uint64_t last_offset = 0;  // Of what it was sent; 0: nothing yet, or no history.
+  // It is being sent what it missed; what is said meanwhile waits.
+  bool catching_up = false;
+  std::deque<HeardPtr> waiting;
+  // What waits for the hook `say.deliver`; the first of it is being asked about.
+  std::deque<HeardPtr> asked;
+};
+using SeatPtr = std::shared_ptr<Seat>;
+
+// A change to a connection, in its turn.
+struct Step {
+  absl::Time deadline;  // It does not begin after this. Monotonic.
+  absl::AnyInvocable<void(Ended) &&> run;
+  Ended done;
+};
+
+struct Client {
+  enum class Phase {
+    kClaiming,  // Redis is asked for its id.
+    kEntering,  // It has the id, and is put into its rooms.
+    kOpen,      // Its client was welcomed.
+    kGone,
+  };
+
+  ConnectionHost::HostId host_id = 0;
+  std::shared_ptr<ClientStream> stream;
+  v1::OpenRequest::Hello hello;
+  std::string remote_address;
+  Phase phase = Phase::kClaiming;
+  bool finished = false;  // Its stream ended while its id was being claimed: as Detach says.
+
+  std::string id;
+  ConnectionClaim claim;
+  std::string resume_token;
+  absl::Time connected_at;
+  internal::v1::ConnectionState state;
+  absl::btree_map<std::string, SeatPtr> seats;  // By room.
+  uint64_t verbs_handled = 0;
+  uint64_t messages_sent = 0;
+
+  std::deque<Step> steps;
+  std::optional<Ended> current;  // Of the step that has begun.
+  uint64_t step_number = 0;
+  bool stepping = false;
+
+  std::map<std::string, std::pair<absl::Time, OutcomeDone>> invokes;  // By call id; until when.
+  uint64_t invoked = 0;
+  size_t calls = 0;  // Of the verb `call`, that have not ended.
+
+  // What a comeback needs is being written to Redis; those that wait for the write after it.
+  bool storing = false;
+  bool dirty = false;
+  std::vector<Ended> stored;
+};
+using ClientPtr = std::shared_ptr<Client>;
+
+// A room with members here.
+struct LocalRoom {
+  internal::v1::RoomRecord record;
+  bool known = false;  // The record is.
+  absl::flat_hash_map<ConnectionHost::HostId, std::pair<ClientPtr, SeatPtr>> members;
+  uint64_t last_offset = 0;  // Of what was heard.
+  // Something may have been missed: the history is read, and what is said meanwhile waits.
+  bool catching_up = false;
+  std::deque<HeardPtr> waiting;
+};
+
+// What Redis has to be told of a connection that is gone from here.
+struct Settlement {
+  std::string id;
+  ConnectionClaim claim;
+  std::optional<absl::Duration> resume_window;  // Nothing: the claim is another's by now.
+  internal::v1::RoomChange::Kind kind = internal::v1::RoomChange::KIND_UNSPECIFIED;
+  std::vector<std::pair<std::string, internal::v1::RoomMemberRecord>> leaves;  // By room.
+};
+
+struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost::Impl> {
+  Impl(const Parts& parts_in, ConnectionSettings settings_in);
+
+  // A callback that runs `f(*this, arguments…)`, but nothing once the host is gone.
+  template <class F>
+  auto Guard(F f) {
+    return [weak = weak_from_this(), f = std::move(f)](auto&&... arguments) mutable {
+      if (const std::shared_ptr<Impl> self = weak.lock()) f(*self, std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
+
+  // connection_host.cc: how connections come and go.
+  void Attach(const ClientPtr& client);
+  void OnClaimed(const ClientPtr& client, absl::StatusOr<Presence::Claimed> claimed);
+  void EnterRooms(const ClientPtr& client);
+  void Welcome(const ClientPtr& client, const std::vector<std::string>& rooms_with_gaps, bool resumed);
+  void Detach(HostId id, bool finished);
+  // It is no longer here. `goodbye`: what its client is told, if there is still one to tell.
+  enum class Why { kOver, kLost, kMoved };
+  void Remove(const ClientPtr& client, Why why, const v1::OpenResponse::Goodbye* goodbye, const absl::Status& status);
+  void Settle(Settlement settlement);
+  void SettleOwed();
+  void OnMoved(const std::string& id, int64_t epoch);
+  void CheckClaims();
+  void RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives, const absl::Status& why);
+  void Store(const ClientPtr& client, Ended done);
+  void StoreNow(const ClientPtr& client);
+  // Runs `task` then: for whoever waits for something that may never come.
+  void At(absl::Time when, absl::AnyInvocable<void() &&> task);
+  void RunDue();
+
+  // Steps.
+  void Do(const ClientPtr& client, absl::Time deadline, absl::AnyInvocable<void(Ended) &&> run, Ended done);
+  void NextStep(const ClientPtr& client);
+  void EndSteps(const ClientPtr& client);
+
+  // connection_calls.cc: what other nodes ask.
+  ClientPtr Find(const std::string& connection_id) const;
+  v1::Connection Details(const Client& client) const;
+  std::string Subject(const Client& client) const;
+  void OnApply(const IncomingCall& call, OutcomeDone done);
+  void ApplyMethod(const ClientPtr& client, v1::ApplyRequest request, absl::Time deadline, OutcomeDone done);
+  void ApplySet(const ClientPtr& client, const v1::ApplyRequest& request, OutcomeDone done);
+  void ApplySendMessage(const ClientPtr& client, v1::ApplyRequest request, const std::string& from_node,
+                        OutcomeDone done);
+  void OnInvoke(const IncomingCall& call, OutcomeDone done);
+  void OnAdd(const IncomingCall& call, OutcomeDone done);
+  void OnRemove(const IncomingCall& call, OutcomeDone done);
+  void OnSay(const IncomingCall& call, OutcomeDone done);
+  void OnList(const IncomingCall& call, OutcomeDone done);
+
+  // connection_rooms.cc: what happens in rooms.
+  void Join(const ClientPtr& client, const std::string& room, Ended done);
+  void JoinKnown(const ClientPtr& client, const std::string& room, const internal::v1::RoomRecord& record, Ended done);
+  // Puts it in, by Redis too. `joined_at_us`: since when, if it was in before.
+  void Enter(const ClientPtr& client, const std::string& room, int64_t joined_at_us, Ended done);
+  void TryEntered(const SeatPtr& seat);
+  void Leave(const ClientPtr& client, const std::string& room, bool removed, Ended done);
+  void GetUp(const ClientPtr& client, const std::string& room);
+  internal::v1::RoomMemberRecord MemberRecord(const Client& client, const Seat& seat) const;
+  void Say(const ClientPtr& client, const std::string& room, Content content,
+           absl::AnyInvocable<void(absl::StatusOr<RoomSaid>) &&> done);
+  void Hear(const RoomFeed::Incoming& saying);
+  void Spread(LocalRoom& room, const std::string& name, const HeardPtr& heard);
+  void Deliver(const ClientPtr& client, const SeatPtr& seat, const std::string& room, const HeardPtr& heard,
+               OutboxWriter writer);
+  void AskNext(const ClientPtr& client, const SeatPtr& seat, const std::string& room);
+  void OnRoomDestroyed(const std::string& room);
+  // Sends what the history has after `offset`, then what waits. `first`: its beginning, if it was read already.
+  void CatchUp(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
+               std::optional<RoomStore::History> first);
+  void CatchUpRoom(const std::string& room);
+  void OnInterrupted();
+  void OnResumed();
+
+  // connection_verbs.cc: what clients ask.
+  void Verb(HostId id, v1::OpenRequest::Verb verb);
+  void DoVerb(const ClientPtr& client, const v1::OpenRequest::Verb& verb, Ended ended);
+  void CallVerb(const ClientPtr& client, v1::OpenRequest::Verb verb);
+  void ViewRoom(const ClientPtr& client, const std::string& room, const std::string& message_id, Ended ended);
+  void SayVerb(const ClientPtr& client, const v1::OpenRequest::Verb& verb, Ended ended);
+  void ParamVerb(const ClientPtr& client, const v1::OpenRequest::Verb& verb, Ended ended);
+  void Reply(const Client& client, const std::string& message_id, absl::StatusOr<google::protobuf::Value> result);
+
+  const Parts parts;
+  const ConnectionSettings settings;
+  HostId next_id = 1;
+  absl::flat_hash_map<HostId, ClientPtr> clients;
+  absl::btree_map<std::string, ClientPtr, std::less<>> by_id;  // Those that have their ids.
+  absl::flat_hash_map<std::string, LocalRoom> rooms;
+  std::vector<Settlement> owed;  // Redis was away.
+  size_t settling = 0;
+  std::optional<absl::Status> refusing;  // The node drains.
+  std::multimap<absl::Time, absl::AnyInvocable<void() &&>> due;
+  Timer timer;
+};
+
+// An error as the outcome of a call; declined: it was not done, and is not this node's to say.
+Outcome Failed(absl::Status error);
+Outcome NotHere(const std::string& connection_id);
+absl::Status NoSuchConnection(const std::string& connection_id);
+// Puts a value into attributes or params (`what`). Errors: INVALID_ARGUMENT: the key; LIMIT_EXCEEDED.
+absl::Status PutIntoState(const std::string& key, const google::protobuf::Value& value, absl::string_view what,
+                          google::protobuf::Map<std::string, std::string>* map);
+// The result of an internal call: a serialized message.
+Outcome Answered(const google::protobuf::Message& message);
+
+}  // namespace actioncluster
+
+#endif  // ACTIONCLUSTER_SERVER_CONNECTIONS_CONNECTION_IMPL_H_
