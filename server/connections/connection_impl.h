@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,9 +47,9 @@ struct Seat {
   uint64_t last_offset = 0;  // Of what it was sent; 0: nothing yet, or no history.
   // It is being sent what it missed; what is said meanwhile waits.
   bool catching_up = false;
-  std::deque<HeardPtr> waiting;
+  std::list<HeardPtr> waiting;
   // What waits for the hook `say.deliver`; the first of it is being asked about.
-  std::deque<HeardPtr> asked;
+  std::list<HeardPtr> asked;
 };
 using SeatPtr = std::shared_ptr<Seat>;
 
@@ -84,7 +84,7 @@ struct Client {
   uint64_t verbs_handled = 0;
   uint64_t messages_sent = 0;
 
-  std::deque<Step> steps;
+  std::list<Step> steps;         // An empty list takes no memory elsewhere.
   std::optional<Ended> current;  // Of the step that has begun.
   uint64_t step_number = 0;
   bool stepping = false;
@@ -108,7 +108,7 @@ struct LocalRoom {
   uint64_t last_offset = 0;  // Of what was heard.
   // Something may have been missed: the history is read, and what is said meanwhile waits.
   bool catching_up = false;
-  std::deque<HeardPtr> waiting;
+  std::list<HeardPtr> waiting;
 };
 
 // What Redis has to be told of a connection that is gone from here.

@@ -22,7 +22,7 @@ constexpr size_t kMaxWaiting = 10'000;
 constexpr absl::Duration kHearingTimeout = absl::Seconds(2);
 
 // Queues what waits. False: something was dropped.
-bool Queue(const HeardPtr& heard, std::deque<HeardPtr>* queue) {
+bool Queue(const HeardPtr& heard, std::list<HeardPtr>* queue) {
   queue->push_back(heard);
   if (queue->size() <= kMaxWaiting) return true;
   queue->pop_front();
