@@ -21,7 +21,9 @@ constexpr std::array kHealthNames = {"",
                                      "actioncluster.v1.ClusterService",
                                      "actioncluster.v1.PubSubService",
                                      "actioncluster.v1.TaskService",
-                                     "actioncluster.v1.CacheService"};
+                                     "actioncluster.v1.CacheService",
+                                     "actioncluster.v1.ConnectionService",
+                                     "actioncluster.v1.RoomService"};
 
 void PrepareGrpc() {
   static std::once_flag once;

@@ -127,6 +127,7 @@ Outcome NodeMethods::Info() {
   counts["subscribers"] = Number(stats.subscribers());
   counts["workers"] = Number(stats.workers());
   counts["tasks_running"] = Number(stats.tasks_running());
+  counts["connections"] = Number(stats.connections());
   auto& bus = *fields["bus"].mutable_struct_value()->mutable_fields();
   bus["published"] = Number(static_cast<double>(bus_.published));
   bus["accepted"] = Number(static_cast<double>(bus_.accepted));

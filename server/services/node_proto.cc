@@ -27,6 +27,7 @@ v1::Node NodeToProto(const Membership::Snapshot& snapshot) {
   node.mutable_counts()->set_subscribers(snapshot.stats.subscribers());
   node.mutable_counts()->set_workers(snapshot.stats.workers());
   node.mutable_counts()->set_tasks_running(snapshot.stats.tasks_running());
+  node.mutable_counts()->set_connections(snapshot.stats.connections());
   return node;
 }
 
