@@ -2,16 +2,41 @@
 
 #include <utility>
 
+#include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "tests/cluster/calls.h"
 
 namespace actioncluster::cluster {
 namespace {
 
+constexpr char kForConnections[] = "connection/";
+constexpr char kHook[] = "hook/";
+
+// What the handlers call it.
+std::string NameOf(const AppHost::Frame::Call& call) {
+  switch (call.scope()) {
+    case AppHost::Frame::SCOPE_CONNECTION:
+      return kForConnections + call.method();
+    case AppHost::Frame::SCOPE_HOOK:
+      return kHook + call.method();
+    default:
+      return call.method();
+  }
+}
+
 v1::ServeRequest RegisterFrame(const AppHost::Handlers& handlers, const AppHost::Options& options) {
   v1::ServeRequest frame;
   v1::ServeRequest::Register& registering = *frame.mutable_register_();
-  for (const auto& [method, handler] : handlers) registering.add_methods(method);
+  for (const auto& [method, handler] : handlers) {
+    absl::string_view name = method;
+    if (absl::ConsumePrefix(&name, kForConnections)) {
+      registering.add_connection_methods(std::string(name));
+    } else if (absl::ConsumePrefix(&name, kHook)) {
+      registering.add_hooks(std::string(name));
+    } else {
+      registering.add_methods(method);
+    }
+  }
   registering.set_max_in_flight(options.max_in_flight);
   if (options.heartbeat_timeout.has_value()) {
     registering.mutable_heartbeat_timeout()->set_seconds(absl::ToInt64Seconds(*options.heartbeat_timeout));
@@ -53,7 +78,7 @@ void AppHost::Read() {
         break;
       case Frame::kCall: {
         calls_.Add(frame.call());
-        const auto handler = handlers_.find(frame.call().method());
+        const auto handler = handlers_.find(NameOf(frame.call()));
         CHECK(handler != handlers_.end()) << "called for " << frame.call().method() << ", which is not registered";
         if (std::optional<Reply> reply = handler->second(frame.call())) {
           SendReply(frame.call().call_id(), *std::move(reply));
@@ -78,6 +103,13 @@ void AppHost::Read() {
 AppHost::Reply ResultOf(absl::string_view json) {
   AppHost::Reply reply;
   *reply.mutable_result() = Json(json);
+  return reply;
+}
+
+AppHost::Reply ErrorOf(grpc::StatusCode code, const std::string& message) {
+  AppHost::Reply reply;
+  reply.mutable_error()->set_code(code);
+  reply.mutable_error()->set_message(message);
   return reply;
 }
 

@@ -28,6 +28,7 @@ class AppHost {
   // What to answer (its `call_id` is filled in); nothing: not yet, Send does it later, or never. Runs on the reading
   // thread and may not block.
   using Handler = std::function<std::optional<Reply>(const Frame::Call& call)>;
+  // By method; `connection/NAME` is offered for connections, `hook/NAME` is a hook of rooms.
   using Handlers = std::map<std::string, Handler>;
   struct Options {
     uint32_t max_in_flight = 0;
@@ -75,6 +76,7 @@ AppHost::Handler NeverAnswering();
 // Its first argument, or its bytes.
 AppHost::Handler Echoing();
 AppHost::Reply ResultOf(absl::string_view json);
+AppHost::Reply ErrorOf(grpc::StatusCode code, const std::string& message);
 
 }  // namespace actioncluster::cluster
 

@@ -3,6 +3,10 @@
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -33,6 +37,18 @@ Answered<Response> AskStub(Stub& stub, grpc::Status (Stub::*rpc)(grpc::ClientCon
   Answered<Response> answered;
   answered.status = (stub.*rpc)(&context, request, &answered.response);
   return answered;
+}
+
+// The reason of ours; empty without one.
+std::string ReasonOf(const grpc::Status& status);
+// The code, the reason and the message: for people.
+std::string Describe(const grpc::Status& status);
+
+// The response of a call that must succeed: otherwise it is empty, and the test hears why.
+template <class Response>
+Response Good(Answered<Response> answered) {
+  EXPECT_TRUE(answered.ok()) << Describe(answered.status);
+  return std::move(answered.response);
 }
 
 }  // namespace actioncluster::cluster

@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "backplane/keys/keys.h"
-#include "tests/cluster/calls.h"
 
 namespace actioncluster::cluster {
 namespace {
@@ -53,12 +52,6 @@ v1::PopRequest PopOf(const std::string& key, absl::Duration wait_for) {
   if (wait_for > absl::ZeroDuration()) SetDuration(wait_for, request.mutable_wait_for());
   return request;
 }
-
-std::string Describe(const grpc::Status& status) {
-  return absl::StrCat("code ", status.error_code(), " ", ReasonOf(status), ": ", status.error_message());
-}
-
-std::string ReasonOf(const grpc::Status& status) { return ErrorInfoOf(status).reason(); }
 
 bool IsOutage(const grpc::Status& status) {
   return status.error_code() == grpc::UNAVAILABLE || status.error_code() == grpc::DEADLINE_EXCEEDED ||

@@ -44,18 +44,8 @@ v1::UnlockRequest UnlockOf(const std::string& key, int64_t token);
 v1::PushRequest PushOf(const std::string& key, const std::string& data);
 v1::PopRequest PopOf(const std::string& key, absl::Duration wait_for = absl::ZeroDuration());
 
-// The reason of ours, or the canonical code without one, and the message: for people.
-std::string Describe(const grpc::Status& status);
-std::string ReasonOf(const grpc::Status& status);
 // Of what is worth repeating.
 bool IsOutage(const grpc::Status& status);
-
-// The response of a call that must succeed: otherwise it is empty, and the test hears why.
-template <class Response>
-Response Good(Answered<Response> answered) {
-  EXPECT_TRUE(answered.ok()) << Describe(answered.status);
-  return std::move(answered.response);
-}
 
 // What Redis keeps of the cache, sorted; but for what is gone within half a minute by itself.
 std::vector<std::string> CacheKeysIn(fakes::RedisServer& redis);

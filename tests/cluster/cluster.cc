@@ -74,9 +74,13 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
       cluster_(v1::ClusterService::NewStub(channel_)),
       pubsub_(v1::PubSubService::NewStub(channel_)),
       tasks_(v1::TaskService::NewStub(channel_)),
-      cache_(v1::CacheService::NewStub(channel_)) {}
+      cache_(v1::CacheService::NewStub(channel_)),
+      connections_(v1::ConnectionService::NewStub(channel_)),
+      rooms_(v1::RoomService::NewStub(channel_)) {}
 
 std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+std::shared_ptr<grpc::Channel> Node::NewChannel() const { return Connect(address()); }
 
 bool Node::IsServing() const { return Health(channel_) == "SERVING"; }
 

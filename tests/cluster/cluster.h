@@ -12,7 +12,9 @@
 #include "absl/time/time.h"
 #include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/connections.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
+#include "actioncluster/v1/rooms.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
 #include "tests/cluster/ports.h"
@@ -30,12 +32,16 @@ class Node {
   const std::string& id() const { return id_; }
   const std::string& data_dir() const { return data_dir_; }
   std::string address() const;
+  // A connection to it of the caller's own, which no other calls share.
+  std::shared_ptr<grpc::Channel> NewChannel() const;
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   v1::RpcService::Stub& rpc() const { return *rpc_; }
   v1::ClusterService::Stub& cluster() const { return *cluster_; }
   v1::PubSubService::Stub& pubsub() const { return *pubsub_; }
   v1::TaskService::Stub& tasks() const { return *tasks_; }
   v1::CacheService::Stub& cache() const { return *cache_; }
+  v1::ConnectionService::Stub& connections() const { return *connections_; }
+  v1::RoomService::Stub& rooms() const { return *rooms_; }
   // `actioncluster start`, of this node and maybe of others.
   Program& program() const { return *program_; }
 
@@ -65,6 +71,8 @@ class Node {
   std::unique_ptr<v1::PubSubService::Stub> pubsub_;
   std::unique_ptr<v1::TaskService::Stub> tasks_;
   std::unique_ptr<v1::CacheService::Stub> cache_;
+  std::unique_ptr<v1::ConnectionService::Stub> connections_;
+  std::unique_ptr<v1::RoomService::Stub> rooms_;
 };
 
 // Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that

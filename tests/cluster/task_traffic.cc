@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "tests/cluster/calls.h"
+#include "tests/cluster/ask.h"
 #include "tests/cluster/task_calls.h"
 
 namespace actioncluster::cluster {
@@ -23,10 +23,6 @@ std::unique_ptr<grpc::ClientContext> NewContext() {
 bool IsOutage(const grpc::Status& status) {
   return status.error_code() == grpc::UNAVAILABLE || status.error_code() == grpc::DEADLINE_EXCEEDED ||
          status.error_code() == grpc::CANCELLED;
-}
-
-std::string Describe(const grpc::Status& status) {
-  return absl::StrCat("code ", status.error_code(), " ", ErrorInfoOf(status).reason(), ": ", status.error_message());
 }
 
 }  // namespace
