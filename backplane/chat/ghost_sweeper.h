@@ -2,10 +2,8 @@
 #define ACTIONCLUSTER_BACKPLANE_CHAT_GHOST_SWEEPER_H_
 
 #include <memory>
-#include <random>
-#include <set>
-#include <string>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "backplane/chat/room_store.h"
 #include "backplane/membership/membership.h"

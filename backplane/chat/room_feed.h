@@ -2,7 +2,6 @@
 #define ACTIONCLUSTER_BACKPLANE_CHAT_ROOM_FEED_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,12 +33,14 @@ class RoomFeed {
     absl::Time sent_at;   // Redis's time.
     uint64_t offset = 0;  // 0: the room has no history.
   };
+  using Listening = absl::AnyInvocable<void(absl::Status) &&>;
   class Listener {
    public:
     virtual ~Listener() = default;
     virtual void OnSaying(const Incoming& saying) { (void)saying; }
+    // Members that came in have their times; of those that left, or are lost, only those are in it of whom it was true. `at`: Redis's time.
     virtual void OnChange(const internal::v1::RoomChange& change, absl::Time at) { (void)change, (void)at; }
-    // What was said and changed may be lost, in all rooms, from here on until the next.
+    // What was said and changed may be lost, in all rooms, from here on until OnResumed. It may come again before that.
     virtual void OnInterrupted() {}
     virtual void OnResumed() {}
   };
@@ -50,8 +51,8 @@ class RoomFeed {
   // All hear all. Before the first Want; they outlive this.
   void AddListener(Listener* listener) { listeners_.push_back(listener); }
 
-  // One more here wants the room. `listening` hears OK when what is said and changes from then on is heard; or BACKPLANE_UNAVAILABLE when the bus breaks before: it is wanted all the same.
-  void Want(const std::string& room, absl::AnyInvocable<void(absl::Status) &&> listening);
+  // One more here wants the room. `listening` hears OK when what is said and changes from then on is heard; or BACKPLANE_UNAVAILABLE when the bus is broken, or breaks before: it is wanted all the same.
+  void Want(const std::string& room, Listening listening);
   // One fewer: for each Want, once, whatever it has heard. An unheard `listening` of a room that nobody wants is dropped.
   void Unwant(const std::string& room);
 
@@ -59,9 +60,11 @@ class RoomFeed {
   struct Room {
     size_t wanted = 0;
     bool listening = false;
-    std::vector<absl::AnyInvocable<void(absl::Status) &&>> waiting;
+    std::vector<Listening> waiting;
   };
 
+  template <class F>
+  auto WhileAlive(F f);
   void OnSaying(const internal::v1::Envelope& envelope);
   void OnChange(const internal::v1::Envelope& envelope);
   void OnBusState(const absl::Status& state);

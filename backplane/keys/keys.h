@@ -43,7 +43,7 @@ class Keys {
   std::string RoomMembers(absl::string_view room) const;
   std::string RoomBoots(absl::string_view room) const;
   std::string RoomHistory(absl::string_view room) const;
-  // The names of all rooms, and when each was made: one slot. See scripts/rooms_list.lua.
+  // The names of all rooms, and when each was put there: one slot. See scripts/rooms_enlist.lua.
   std::string RoomNames() const;
   std::string RoomStamps() const;
 

@@ -21,6 +21,8 @@ ROOMS = {
                         "backplane/membership"},
     "backplane/cache": {"backplane/domain", "backplane/keys", "backplane/redis", "backplane/scripts", "backplane/bus",
                         "backplane/membership"},
+    "backplane/chat": {"backplane/domain", "backplane/keys", "backplane/redis", "backplane/scripts", "backplane/bus",
+                       "backplane/membership", "backplane/presence"},
     "server/config": {"backplane/domain", "backplane/keys", "backplane/redis"},
     "server/supervisor": {"backplane/domain", "server/config"},
     "server/grpc": {"backplane/domain", "server/config"},
