@@ -14,10 +14,13 @@
 #include "client/cli/cache_scan_commands.h"
 #include "client/cli/command.h"
 #include "client/cli/completion.h"
+#include "client/cli/connect_command.h"
+#include "client/cli/connection_commands.h"
 #include "client/cli/console.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/node_commands.h"
 #include "client/cli/pubsub_commands.h"
+#include "client/cli/room_commands.h"
 #include "client/cli/rpc_commands.h"
 #include "client/cli/serve_command.h"
 #include "client/cli/task_commands.h"
@@ -86,8 +89,8 @@ void AppendLeaves(const CLI::App& app, const std::string& path, std::string* tex
 
 std::string MainHelp(const CLI::App& root) {
   std::string text = "Usage: actioncluster SUBCOMMAND [OPTION]...      actioncluster --version\n";
-  for (const char* heading :
-       {kNodesHeading, kCallsHeading, kMessagesHeading, kTasksHeading, kCacheHeading, kProgramHeading}) {
+  for (const char* heading : {kNodesHeading, kCallsHeading, kMessagesHeading, kTasksHeading, kCacheHeading,
+                              kConnectionsHeading, kProgramHeading}) {
     absl::StrAppend(&text, "\n", heading, ":\n");
     for (const CLI::App* each :
          root.get_subcommands([&](const CLI::App* app) { return app->get_group() == heading; })) {
@@ -149,6 +152,10 @@ int RunCli(const std::vector<std::string>& args, const std::vector<ForeignComman
   CLI::App* const cache = tree.AddGroup("cache", "Values, locks and lists that all nodes share", kCacheHeading);
   AddCacheCommands(tree, cache);
   AddCacheScanCommands(tree, cache);
+  AddConnectCommand(tree);
+  AddConnectionCommands(tree,
+                        tree.AddGroup("connection", "Reach connections from the server side", kConnectionsHeading));
+  AddRoomCommands(tree, tree.AddGroup("room", "Rooms of connections", kConnectionsHeading));
   AddCompletionCommands(tree);
 
   // An error in the command line is told in the form that was asked for, too.

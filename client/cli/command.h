@@ -70,6 +70,7 @@ inline constexpr char kNodesHeading[] = "Nodes";
 inline constexpr char kMessagesHeading[] = "Messages";
 inline constexpr char kTasksHeading[] = "Tasks";
 inline constexpr char kCacheHeading[] = "Shared memory";
+inline constexpr char kConnectionsHeading[] = "Connections and rooms";
 inline constexpr char kProgramHeading[] = "This program";
 
 }  // namespace actioncluster::cli

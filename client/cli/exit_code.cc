@@ -50,7 +50,7 @@ std::string ExitCodeHelp() {
          "  7    a limit is exceeded (LIMIT_EXCEEDED)\n"
          "  8    the method's or the task's handler failed (HANDLER_FAILED)\n"
          "  9    not in this state (FAILED_PRECONDITION, ABORTED, ALREADY_EXISTS)\n"
-         "  130  ended by Ctrl-C; rpc serve and work stop in good order and say 0\n"
+         "  130  ended by Ctrl-C; rpc serve, work and connect stop in good order and say 0\n"
          "  141  the reader of the output is gone\n";
 }
 

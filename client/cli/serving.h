@@ -29,6 +29,8 @@ class StopSignals {
 
   // Waits until a signal has come (true), `other` is set, `output` (if any) takes more or the limit is over.
   bool Await(const Event& other, int output, absl::Duration limit) const;
+  // Readable once a signal has come, to be waited for with more than that.
+  int fd() const { return fd_.get(); }
 
  private:
   sigset_t before_;
