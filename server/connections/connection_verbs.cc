@@ -9,6 +9,7 @@
 #include "server/connections/connection_impl.h"
 #include "server/connections/proto_value.h"
 #include "server/grpc/content.h"
+#include "server/methods/offered_names.h"
 
 // What clients ask.
 namespace actioncluster {
@@ -190,7 +191,8 @@ void ConnectionHost::Impl::CallVerb(const ClientPtr& client, v1::OpenRequest::Ve
   const std::string method = verb.args().values(0).string_value();
   const bool open = std::any_of(settings.client_methods.begin(), settings.client_methods.end(),
                                 [&method](const std::string& pattern) { return MatchesPattern(pattern, method); });
-  if (!open || IsNodeMethod(method)) {
+  // A pattern means methods, not what applications offer for connections and rooms.
+  if (!open || IsNodeMethod(method) || IsReservedName(method)) {
     return refuse(MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat("clients cannot call ", method)));
   }
   if (client->calls >= kMaxCalls) return refuse(TooMuchAtOnce("calls"));
