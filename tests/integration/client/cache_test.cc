@@ -1,8 +1,10 @@
 // The cache of the client library against a node that does what the test says: how often calls are sent, and what becomes of those that share a stream.
 
 #include <gmock/gmock.h>
+#include <grpc/support/cpu.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -12,11 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "actioncluster/cache.h"
 #include "actioncluster/client.h"
+#include "actioncluster/method_host.h"
 #include "actioncluster/status.h"
 #include "actioncluster/subscriber.h"
+#include "actioncluster/worker.h"
 #include "tests/fakes/waiter.h"
 #include "tests/integration/client/fake_node.h"
 
@@ -69,12 +74,8 @@ class CacheTest : public testing::Test {
  protected:
   using Stream = FakeNode::PipelineStream;
 
-  using Subscription = std::function<grpc::Status(grpc::ServerContext&, FakeNode::SubscribeWriter&)>;
-
-  FakeNode& Node(std::function<grpc::Status(Stream&)> pipeline, Subscription subscribe = nullptr) {
-    FakeNode::Scripts scripts;
+  FakeNode& Node(std::function<grpc::Status(Stream&)> pipeline, FakeNode::Scripts scripts = {}) {
     scripts.pipeline = std::move(pipeline);
-    scripts.subscribe = std::move(subscribe);
     scripts.load = [this](const v1::LoadRequest& request, v1::LoadResponse* response) {
       if (request.key() == "anchor") {
         anchored_.Add(true);
@@ -247,27 +248,119 @@ TEST_F(CacheTest, WhatWaitsIsLargeOrNoNodeCouldReadGoesByItself) {
   EXPECT_EQ(node.calls()["Pipeline"], 1);
 }
 
-// Callbacks run on few threads: whoever waits there for a stream's answer keeps it from coming.
-TEST_F(CacheTest, InCallbacksOfTheLibraryACallGoesByItself) {
-  absl::Notification done;
-  FakeNode& node = Node(AnswerAll, [&](grpc::ServerContext& context, FakeNode::SubscribeWriter& writer) {
-    context.AddInitialMetadata("actioncluster-node-id", "fake");
-    writer.SendInitialMetadata();
-    writer.Write(v1::SubscribeResponse());
-    done.WaitForNotificationWithTimeout(kPatience);
-    return grpc::Status::OK;
-  });
+// What calls of the cache do in callbacks of the library. These run on few threads: whoever waits there for a stream's answer keeps it from coming.
+class CacheInCallbacksTest : public CacheTest {
+ protected:
+  // Sends one message, and goes on until the test is over.
+  FakeNode::Scripts Publishing() {
+    FakeNode::Scripts scripts;
+    scripts.subscribe = [this](grpc::ServerContext& context, FakeNode::SubscribeWriter& writer) {
+      context.AddInitialMetadata("actioncluster-node-id", "fake");
+      writer.SendInitialMetadata();
+      writer.Write(v1::SubscribeResponse());
+      over_.WaitForNotificationWithTimeout(kPatience);
+      return grpc::Status::OK;
+    };
+    return scripts;
+  }
+  // Of the answer: who has given it.
+  static int64_t Load(Client& client) {
+    const auto loaded = Cache(client).Load(Of<v1::LoadRequest>("k"));
+    return loaded.ok() ? loaded->version() : -1;
+  }
+
+  absl::Notification over_;
+  Waiter<int64_t> versions_;
+};
+
+TEST_F(CacheInCallbacksTest, ACallGoesByItself) {
+  FakeNode& node = Node(AnswerAll, Publishing());
   const auto client = ClientOf(node);
   const Anchor anchor(*this, *client);
-  Cache cache(*client);
-  const Waiter<int64_t> versions;
-  const auto load = [&] { versions.Add(cache.Load(Of<v1::LoadRequest>("k"))->version()); };
+  const auto load = [&] { versions_.Add(Load(*client)); };
   const Subscriber subscriber(
       *client, {}, [&](const v1::SubscribeResponse&) { load(); }, [&](const AttachmentEvent&) { load(); });
-  EXPECT_EQ(versions.Next(), kByItself);
-  EXPECT_EQ(versions.Next(), kByItself);
-  EXPECT_EQ(cache.Load(Of<v1::LoadRequest>("shares"))->version(), 100);
-  done.Notify();
+  EXPECT_EQ(versions_.Next(), kByItself);
+  EXPECT_EQ(versions_.Next(), kByItself);
+  EXPECT_EQ(Load(*client), 100) << "others share";
+  over_.Notify();
+}
+
+TEST_F(CacheInCallbacksTest, CallsInAllOfTheThreadsAtOnceAreAnswered) {
+  // So many has gRPC 1.51.
+  const int threads = std::clamp(static_cast<int>(gpr_cpu_num_cores() / 2), 2, 16);
+  FakeNode& node = Node(AnswerAll, Publishing());
+  const auto client = ClientOf(node);
+  const Anchor anchor(*this, *client);
+  absl::Mutex mutex;
+  int inside = 0;
+  const auto all_inside = [&] { return inside == threads; };
+  std::vector<std::unique_ptr<Subscriber>> subscribers;
+  for (int i = 0; i < threads; ++i) {
+    subscribers.push_back(
+        std::make_unique<Subscriber>(*client, v1::SubscribeRequest(), [&](const v1::SubscribeResponse&) {
+          {
+            absl::MutexLock lock(&mutex);
+            ++inside;
+            if (!mutex.AwaitWithTimeout(absl::Condition(&all_inside), kPatience)) return versions_.Add(-2);
+          }
+          versions_.Add(Load(*client));
+        }));
+  }
+  for (int i = 0; i < threads; ++i) EXPECT_EQ(versions_.Next(), kByItself);
+  EXPECT_EQ(Load(*client), 100) << "others share";
+  over_.Notify();
+}
+
+TEST_F(CacheInCallbacksTest, WhereACallOrATaskIsCancelledACallGoesByItself) {
+  FakeNode::Scripts scripts;
+  absl::Notification called;
+  absl::Notification running;
+  scripts.serve = [&](FakeNode::ServeStream& stream) {
+    v1::ServeRequest frame;
+    stream.Read(&frame);
+    stream.Write(Registered());
+    stream.Write(CallFrame("c", "method"));
+    called.WaitForNotificationWithTimeout(kPatience);
+    v1::ServeResponse cancel;
+    cancel.mutable_cancel()->set_call_id("c");
+    stream.Write(cancel);
+    while (stream.Read(&frame)) continue;
+    return grpc::Status::OK;
+  };
+  scripts.work = [&](FakeNode::WorkStream& stream) {
+    v1::WorkRequest frame;
+    stream.Read(&frame);
+    stream.Write(Started());
+    stream.Write(TaskFrame("q/1", 7));
+    running.WaitForNotificationWithTimeout(kPatience);
+    stream.Write(RevokedFrame("q/1", 7, "timeout"));
+    while (stream.Read(&frame) && !frame.has_stop()) continue;
+    return grpc::Status::OK;
+  };
+  FakeNode& node = Node(AnswerAll, std::move(scripts));
+  const auto client = ClientOf(node);
+  const Anchor anchor(*this, *client);
+  {
+    std::vector<Invocation> invocations;
+    MethodHost host(*client, {{"method", [&](Invocation invocation) {
+                                 invocation.OnCancel([&] { versions_.Add(Load(*client)); });
+                                 invocations.push_back(std::move(invocation));
+                                 called.Notify();
+                               }}});
+    EXPECT_EQ(versions_.Next(), kByItself);
+  }
+  Worker worker(*client, [&](TaskContext& context) {
+    const auto heard = std::make_shared<absl::Notification>();
+    context.OnCancel([&, heard] {
+      versions_.Add(Load(*client));
+      heard->Notify();
+    });
+    running.Notify();
+    heard->WaitForNotificationWithTimeout(kPatience);
+    return TaskContent();
+  });
+  EXPECT_EQ(versions_.Next(), kByItself);
 }
 
 TEST_F(CacheTest, AnErrorIsTheOneThatTheCallByItselfWouldHaveHad) {
@@ -445,70 +538,6 @@ TEST_F(CacheTest, WhatHasNotGoneByTheTimeThatTheClientGoesEndsWithIt) {
   EXPECT_EQ(ended.size(), 0u);
   client = nullptr;
   ended.Next();
-}
-
-TEST_F(CacheTest, ADumpThatIsCutIsNoDump) {
-  int64_t told = 2;
-  FakeNode::Scripts scripts;
-  scripts.dump = [&told](grpc::ServerWriter<v1::DumpResponse>& writer) {
-    v1::DumpResponse frame;
-    for (const char* key : {"a", "b"}) {
-      frame.mutable_entry()->set_key(key);
-      writer.Write(frame);
-    }
-    frame.mutable_end()->set_entries(told);
-    if (told > 0) writer.Write(frame);
-    return grpc::Status::OK;
-  };
-  const FakeNode node(scripts);
-  const auto client = ClientOf(node);
-  std::vector<std::string> keys;
-  const auto dump = [&](size_t most) {
-    keys.clear();
-    return Cache(*client).Dump({}, [&](const v1::DumpEntry& entry) {
-      keys.push_back(entry.key());
-      return keys.size() < most;
-    });
-  };
-  EXPECT_EQ(dump(10), absl::OkStatus());
-  EXPECT_THAT(keys, ElementsAre("a", "b"));
-  EXPECT_EQ(dump(1), absl::OkStatus());
-  EXPECT_THAT(keys, ElementsAre("a"));
-  told = 3;
-  EXPECT_TRUE(absl::IsDataLoss(dump(10)));
-  told = 0;
-  EXPECT_TRUE(absl::IsDataLoss(dump(10)));
-}
-
-TEST_F(CacheTest, ARestoreSendsAllOrNothingThatCounts) {
-  Waiter<std::vector<v1::RestoreRequest>> heard;
-  FakeNode::Scripts scripts;
-  scripts.restore = [&heard](grpc::ServerReader<v1::RestoreRequest>& reader, v1::RestoreResponse* response) {
-    std::vector<v1::RestoreRequest> frames;
-    for (v1::RestoreRequest frame; reader.Read(&frame);) frames.push_back(frame);
-    response->set_values(static_cast<int64_t>(frames.size()) - 2);
-    heard.Add(std::move(frames));
-    return grpc::Status::OK;
-  };
-  const FakeNode node(scripts);
-  const auto client = ClientOf(node);
-  v1::RestoreRequest::Begin begin;
-  begin.set_restore_id("r");
-  int left = 3;
-  const auto response = Cache(*client).Restore(begin, [&left](v1::DumpEntry* entry) {
-    entry->set_key(std::to_string(left));
-    return left-- > 0;
-  });
-  EXPECT_EQ(response->values(), 3);
-  const std::vector<v1::RestoreRequest> frames = heard.Next();
-  EXPECT_EQ(frames.front().begin().restore_id(), "r");
-  EXPECT_EQ(frames[1].entry().key(), "3");
-  EXPECT_EQ(frames.back().end().entries(), 3);
-
-  const absl::Status why = absl::DataLossError("the file is cut");
-  EXPECT_EQ(Cache(*client).Restore(begin, [&why](v1::DumpEntry*) -> absl::StatusOr<bool> { return why; }).status(),
-            why);
-  for (const v1::RestoreRequest& frame : heard.Next()) EXPECT_FALSE(frame.has_end());
 }
 
 }  // namespace

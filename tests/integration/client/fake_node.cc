@@ -217,8 +217,9 @@ class FakeNode::Cache final : public v1::CacheService::Service {
     return node_.Count("Clear");
   }
   grpc::Status ListKeys(grpc::ServerContext*, const v1::ListKeysRequest*,
-                        grpc::ServerWriter<v1::ListKeysResponse>*) override {
-    return node_.Count("ListKeys");
+                        grpc::ServerWriter<v1::ListKeysResponse>* writer) override {
+    const grpc::Status status = node_.Count("ListKeys");
+    return node_.scripts_.list_keys == nullptr ? status : node_.scripts_.list_keys(*writer);
   }
   grpc::Status ListLocks(grpc::ServerContext*, const v1::ListLocksRequest*,
                          grpc::ServerWriter<v1::ListLocksResponse>*) override {

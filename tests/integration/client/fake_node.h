@@ -35,6 +35,7 @@ class FakeNode {
     std::function<grpc::Status(WorkStream& stream)> work = nullptr;
     std::function<grpc::Status(PipelineStream& stream)> pipeline = nullptr;
     std::function<grpc::Status(const v1::LoadRequest& request, v1::LoadResponse* response)> load = nullptr;
+    std::function<grpc::Status(grpc::ServerWriter<v1::ListKeysResponse>& writer)> list_keys = nullptr;
     std::function<grpc::Status(grpc::ServerWriter<v1::DumpResponse>& writer)> dump = nullptr;
     std::function<grpc::Status(grpc::ServerReader<v1::RestoreRequest>& reader, v1::RestoreResponse* response)> restore =
         nullptr;
