@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@ v1::RestoreRequest Begin(bool keep = false) {
   frame.mutable_begin()->set_keep_existing(keep);
   return frame;
 }
-v1::RestoreRequest Value(const std::string& key) {
+v1::RestoreRequest Value(const std::string& key, const std::string& data = "x") {
   v1::RestoreRequest frame;
   frame.mutable_entry()->set_key(key);
-  frame.mutable_entry()->set_data("x");
+  frame.mutable_entry()->set_data(data);
   return frame;
 }
 v1::RestoreRequest Part(const std::string& key, int64_t offset, bool last, int items) {
@@ -55,6 +56,25 @@ TEST(RestoreCheckTest, TheDigestTellsRestoresApart) {
   EXPECT_NE(digest, DigestOf({Begin(), Value("b"), Part("l", 0, true, 2), End(2)}));
   EXPECT_NE(digest, DigestOf({Begin(), Part("l", 0, true, 2), Value("a"), End(2)}));
   EXPECT_NE(digest, DigestOf({Begin(), Value("a"), Part("l", 0, true, 3), End(2)}));
+  EXPECT_NE(digest, DigestOf({Begin(), Value("a", "y"), Part("l", 0, true, 2), End(2)})) << "another content";
+  v1::RestoreRequest item = Part("l", 0, true, 2);
+  item.mutable_entry()->mutable_list()->mutable_items(1)->set_data("another");
+  EXPECT_NE(digest, DigestOf({Begin(), Value("a"), item, End(2)}));
+  v1::RestoreRequest expiring = Value("a");
+  expiring.mutable_entry()->mutable_expires_at()->set_seconds(2'000'000'000);
+  EXPECT_NE(digest, DigestOf({Begin(), expiring, Part("l", 0, true, 2), End(2)}));
+}
+
+TEST(RestoreCheckTest, TheDigestIsTheSameWhateverOrderAnObjectHasInMemory) {
+  std::set<std::string> digests;
+  for (int first = 0; first < 20; ++first) {
+    v1::RestoreRequest frame;
+    frame.mutable_entry()->set_key("a");
+    auto& fields = *frame.mutable_entry()->mutable_value()->mutable_struct_value()->mutable_fields();
+    for (int i = 0; i < 20; ++i) fields[absl::StrCat("field", (first + i) % 20)].set_number_value((first + i) % 20);
+    digests.insert(DigestOf({Begin(), frame, End(1)}));
+  }
+  EXPECT_EQ(digests.size(), 1u);
 }
 
 TEST(RestoreCheckTest, AListThatIsTooLongIsRefusedByItsEntry) {
