@@ -1,21 +1,23 @@
 // What the cache costs through a node, in ratios to a bare gRPC echo of the same run; and how long Loads take while the whole cache is scanned:
 //
-//   cmake --preset release && ninja -C build/release bench_cache && build/release/bench_cache [--seconds 3] [--in-flight 1,64] [--keys 1000000]
+//   cmake --preset release && ninja -C build/release bench_cache && build/release/bench_cache [--seconds 3] [--in-flight 1,64] [--keys 1000000] [--scans ListKeys,Size,Dump,Clear]
 //
 // It starts an echo server, a redis-server of its own and nodes, each a process, and measures one thing after the other in a closed
-// loop. The machine swings, so compare ratios, of a run on a quiet machine. Takes some minutes with a million keys; `--keys 0`: without scans. CPU is µs for each
+// loop. The machine swings, so compare ratios, of a run on a quiet machine. Takes some minutes with a million keys; `--keys 0`: without scans; `--scans`: nothing but these. CPU is µs for each
 // operation, by process.
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "actioncluster/cache.h"
 #include "actioncluster/client.h"
@@ -101,13 +103,22 @@ void MeasureCalls(Table& table) {
   MeasureClient(table, nodes);
 }
 
-bool Parse(std::vector<std::string> args, Options* options) {
-  for (size_t i = 0; i + 1 < args.size(); i += 2) {
-    if (args[i] != "--keys") continue;
-    if (!absl::SimpleAtoi(args[i + 1], &options->scans.keys) || options->scans.keys < 0) return false;
-    args.erase(args.begin() + static_cast<std::ptrdiff_t>(i), args.begin() + static_cast<std::ptrdiff_t>(i) + 2);
-    break;
+// Takes an option and its value out of `args`; nothing if it is not there.
+std::optional<std::string> TakeOption(std::vector<std::string>* args, const std::string& name) {
+  for (size_t i = 0; i + 1 < args->size(); i += 2) {
+    if ((*args)[i] != name) continue;
+    std::string value = (*args)[i + 1];
+    const auto at = args->begin() + static_cast<std::ptrdiff_t>(i);
+    args->erase(at, at + 2);
+    return value;
   }
+  return std::nullopt;
+}
+
+bool Parse(std::vector<std::string> args, Options* options) {
+  const auto keys = TakeOption(&args, "--keys");
+  if (keys.has_value() && (!absl::SimpleAtoi(*keys, &options->scans.keys) || options->scans.keys < 0)) return false;
+  if (const auto scans = TakeOption(&args, "--scans")) options->scans.which = absl::StrSplit(*scans, ',');
   if (!Parse(args, &options->table)) return false;
   options->scans.in_flight = options->table.in_flight;
   return true;
@@ -117,12 +128,14 @@ int Main(std::vector<std::string> args) {
   if (args.size() == 2 && args[0] == "echo") return ServeEcho(args[1]);
   Options options;
   if (!Parse(std::move(args), &options)) {
-    std::fputs("Usage: bench_cache [--seconds S] [--in-flight N,N,...] [--keys N]\n", stderr);
+    std::fputs("Usage: bench_cache [--seconds S] [--in-flight N,N,...] [--keys N] [--scans NAME,NAME,...]\n", stderr);
     return 2;
   }
   Table table(options.table);
-  MeasureEcho(table);
-  MeasureCalls(table);
+  if (options.scans.which.empty()) {
+    MeasureEcho(table);
+    MeasureCalls(table);
+  }
   if (options.scans.keys > 0) MeasureScans(options.scans);
   return table.failed() ? 1 : 0;
 }
