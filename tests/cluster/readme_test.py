@@ -205,6 +205,9 @@ def try_programs(readme, cluster, folder):
         assert lines == [*outcomes, f"{NODE}1", f"{NODE}2", f"{NODE}3"], lines
         lines = run(readme.run_command("pubsub"), folder).splitlines()
         assert lines == readme.printed("pubsub"), lines
+        if LANGUAGE == "cpp":
+            lines = run(readme.run_command("chat"), folder).splitlines()
+            assert lines == ["bob in lobby: hi"], lines
 
         cluster.kill(2)
         host.read_until(f"offered on {NODE}3")
