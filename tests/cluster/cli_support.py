@@ -81,10 +81,10 @@ class Cluster:
 class Running:
     """A subcommand that goes on, with its outputs read by line."""
 
-    def __init__(self, *args, env=None, ignored=None):
+    def __init__(self, *args, env=None, ignored=None, stdin=subprocess.DEVNULL):
         # What this ignores, the program that it starts does too.
         before = signal.signal(ignored, signal.SIG_IGN) if ignored else None
-        self.process = subprocess.Popen([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        self.process = subprocess.Popen([PROGRAM, *args], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=env or environment())
         if ignored:
             signal.signal(ignored, before)
@@ -101,6 +101,10 @@ class Running:
             self.buffers[stream] += chunk
         line, self.buffers[stream] = self.buffers[stream].split(b"\n", 1)
         return line.decode()
+
+    def write(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
 
     def out(self):
         return self._line(self.process.stdout)
@@ -127,8 +131,9 @@ class Running:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.1)
-        self.process.stdout.close()
-        self.process.stderr.close()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
 
 
 def run(*args, env=None, stdin=b"", text=True):
@@ -174,8 +179,8 @@ class CliTest(unittest.TestCase):
         self.assertTrue(for_people.startswith(f"actioncluster: {start}"), for_people)
         return error
 
-    def running(self, *args):
-        running = Running(*args, env=self.env)
+    def running(self, *args, stdin=subprocess.DEVNULL):
+        running = Running(*args, env=self.env, stdin=stdin)
         self.addCleanup(running.close)
         return running
 
