@@ -10,6 +10,7 @@ import pathlib
 import pty
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -89,6 +90,32 @@ class DumpTest(CacheScansTest):
         self.set("json", "2")
         self.assertEqual(self.restore("--keep")["kept"], "2")
         self.assertEqual(self.cli("cache", "get", self.prefix + "json").stdout.strip(), "2")
+
+    def test_what_was_restored_is_written_again_only_from_the_start(self):
+        self.set("a", "1")
+        self.dump()
+        self.clear()
+        self.restore()
+        self.set("a", "2")
+        self.assertEqual(self.restore(), {"values": "0", "lists": "0", "expired": "0", "kept": "0", "resumed_at": "1"})
+        self.assertIn("restored before (with --from-start they are written again)",
+                      self.cli("cache", "restore", str(self.file)).stdout)
+        self.assertEqual(self.cli("cache", "get", self.prefix + "a").stdout.strip(), "2")
+        self.assertEqual(self.restore("--from-start")["values"], "1")
+        self.assertEqual(self.cli("cache", "get", self.prefix + "a").stdout.strip(), "1")
+
+    def test_a_restore_that_no_node_has_taken_has_written_nothing(self):
+        self.set("a", "1")
+        self.dump()
+        with socket.create_server(("127.0.0.1", 0)) as nobody:  # Takes connections, and says nothing.
+            program = run("cache", "restore", str(self.file), "--address", f"127.0.0.1:{nobody.getsockname()[1]}",
+                          env=self.env)
+        self.assertEqual(program.returncode, UNAVAILABLE)
+        self.assertIn("nothing was written", program.stderr)
+        self.assertNotIn("run it again", program.stderr)
+
+    def test_a_dump_is_restored_from_a_file_only(self):
+        self.assertIn("cannot come from standard input", self.cli_error(USAGE, "cache", "restore", "-")["message"])
 
     def test_a_file_that_is_bad_changes_nothing_and_says_where(self):
         self.set("a", "1")
@@ -170,7 +197,9 @@ class CutTest(unittest.TestCase):
         restored = json.loads(again.stdout)
         self.assertEqual(int(restored["values"]) + int(restored["resumed_at"]), self.KEYS)
         self.assertEqual(cli(2, "size").stdout.strip(), str(self.KEYS))
-        self.assertEqual(redis("KEYS", "{actioncluster:restore:*").strip(), "")
+        self.assertEqual(redis("KEYS", "s{actioncluster:c:*").strip(), "")
+        [record] = redis("KEYS", "p{actioncluster:c:*").split()
+        self.assertLessEqual(int(redis("TTL", record)), 120)
 
 
 if __name__ == "__main__":
