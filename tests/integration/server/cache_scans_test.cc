@@ -148,12 +148,22 @@ class CacheScansTest : public testing::Test {
     v1::RestoreResponse response;
     EXPECT_EQ(Restore(Frames("r", entries), &response).error_code(), grpc::StatusCode::UNAVAILABLE);
     redis_.Command({"CONFIG", "SET", "maxmemory", "0"});
+    // As if some seconds had passed: whoever goes on with it need not wait for this call.
+    redis_.Command({"HSET", "p{actioncluster:c:r}", "until", "1"});
   }
-  int64_t KeyCount() {
-    // What the node itself has there is in no cache.
-    return static_cast<int64_t>(redis_.Command({"KEYS", "?{actioncluster:c:*"}).view().size()) +
-           static_cast<int64_t>(redis_.Command({"KEYS", "{actioncluster:restore:*"}).view().size());
+  v1::ClearResponse Clear(const std::string& prefix = "") {
+    v1::ClearRequest request;
+    request.set_prefix(prefix);
+    v1::ClearResponse response;
+    EXPECT_TRUE(node_.cache().Clear(NewContext().get(), request, &response).ok());
+    return response;
   }
+  int64_t Length(const std::string& list) {
+    return *redis_.Command({"LLEN", absl::StrCat("q{actioncluster:c:", list, "}")}).view().Integer();
+  }
+  // Of the cache, but for what is known of restores.
+  int64_t KeyCount() { return static_cast<int64_t>(redis_.Command({"KEYS", "[^p]{actioncluster:c:*"}).view().size()); }
+  int64_t RestoreCount() { return static_cast<int64_t>(redis_.Command({"KEYS", "p{actioncluster:c:*"}).view().size()); }
 
   fakes::RedisServer& redis_ = fakes::EmptyRedis(/*cluster=*/false);
   LocalNode node_{redis_.endpoint()};
@@ -201,10 +211,7 @@ TEST_F(CacheScansTest, ClearTakesValuesAndListsAndLeavesLocks) {
   lock.set_holder("me");
   v1::LockResponse taken;
   ASSERT_TRUE(node_.cache().Lock(NewContext().get(), lock, &taken).ok());
-  v1::ClearRequest request;
-  request.set_prefix("a");
-  v1::ClearResponse response;
-  ASSERT_TRUE(node_.cache().Clear(NewContext().get(), request, &response).ok());
+  const v1::ClearResponse response = Clear("a");
   EXPECT_EQ(response.values(), 1);
   EXPECT_EQ(response.lists(), 1);
   EXPECT_EQ(KeyCount(), 2);  // b, and the lock.
@@ -392,14 +399,90 @@ TEST_F(CacheScansTest, WhatIsClearedAfterARestoreWasCutIsRestoredAnew) {
   for (int i = 0; i < 2000; ++i) entries.push_back(Bytes(absl::StrCat("v", i), absl::StrCat(i)));
   CutRestore(entries);
   ASSERT_GT(Size(), 0);
-  grpc::ClientContext context;
-  v1::ClearResponse cleared;
-  ASSERT_TRUE(node_.cache().Clear(&context, v1::ClearRequest(), &cleared).ok());
-  EXPECT_EQ(KeyCount(), 0) << "nothing is left of the restore either";
+  Clear();
+  EXPECT_EQ(KeyCount() + RestoreCount(), 0) << "nothing is left of the restore either";
   const v1::RestoreResponse response = MustRestore(Frames("r", entries));
   EXPECT_EQ(response.resumed_at(), 0);
   EXPECT_EQ(response.values(), 2000);
   EXPECT_EQ(Size(), 2000);
+}
+
+TEST_F(CacheScansTest, ListsThatWereWrittenJustBeforeTheCutAreRestoredAnewAfterClear) {
+  std::vector<DumpEntry> entries;
+  for (int i = 0; i < 10; ++i) entries.push_back(Part(absl::StrCat("l", i), 0, true, 2));
+  for (int i = 0; i < 500; ++i) entries.push_back(Bytes(absl::StrCat("v", i), std::string(4000, 'x')));
+  CutRestore(entries);
+  ASSERT_EQ(Length("l9"), 2);
+  ASSERT_GT(redis_.Command({"KEYS", "s{actioncluster:c:*"}).view().size(), 0u) << "it is noted which lists are written";
+  Clear("l");
+  EXPECT_EQ(redis_.Command({"KEYS", "s{actioncluster:c:*"}).view().size(), 0u);
+  const v1::RestoreResponse response = MustRestore(Frames("r", entries));
+  EXPECT_EQ(response.lists(), 10);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Length(absl::StrCat("l", i)), 2);
+}
+
+TEST_F(CacheScansTest, ARestoreThatIsRepeatedAfterItsEndWritesNothingUnlessThatIsAskedFor) {
+  std::vector<v1::RestoreRequest> frames = Frames("r", {Bytes("v", "x"), Part("l", 0, true, 2)});
+  EXPECT_EQ(MustRestore(frames).resumed_at(), 0);
+  Save("v", "mine");
+  redis_.Command({"LPOP", "q{actioncluster:c:l}"});
+  v1::RestoreResponse again = MustRestore(frames);
+  EXPECT_EQ(again.resumed_at(), 2);
+  EXPECT_EQ(again.values() + again.lists(), 0);
+  EXPECT_EQ(Dump("v").at(0).data(), "mine");
+  EXPECT_EQ(Length("l"), 1);
+
+  frames.front().mutable_begin()->set_from_start(true);
+  again = MustRestore(frames);
+  EXPECT_EQ(again.resumed_at(), 0);
+  EXPECT_EQ(again.values(), 1);
+  EXPECT_EQ(again.lists(), 1);
+  EXPECT_EQ(Dump("v").at(0).data(), "x");
+  EXPECT_EQ(Length("l"), 2);
+}
+
+TEST_F(CacheScansTest, WhoGoesOnWithARestoreWaitsForWhoMayStillWrite) {
+  const std::vector<v1::RestoreRequest> frames = Frames("r", {Bytes("v", "x")});
+  MustRestore(frames);
+  // As if a call had gone on with it that has said nothing since.
+  const std::string record = "p{actioncluster:c:r}";
+  redis_.Command({"HSET", record, "call", "another", "written", "0"});
+  redis_.Command({"DEL", "v{actioncluster:c:v}"});
+  const absl::Time until = absl::Now() + absl::Milliseconds(300);
+  redis_.Command({"HSET", record, "until", absl::StrCat(absl::ToUnixMicros(until))});
+  EXPECT_EQ(MustRestore(frames).values(), 1);
+  EXPECT_GE(absl::Now(), until);
+}
+
+TEST_F(CacheScansTest, TheNodesOwnMemoryHasNothingOfWhatItHasClearedOrRestored) {
+  Settings settings;
+  settings.near_cache_bytes = 1 << 20;
+  LocalNode near(redis_.endpoint(), settings);
+  const auto load = [&near] {
+    v1::LoadRequest request;
+    request.set_key("v");
+    request.set_allow_near(true);
+    v1::LoadResponse response;
+    return near.cache().Load(NewContext().get(), request, &response).ok() ? response.data() : "none";
+  };
+  const auto restore = [&near](const std::string& id, const std::string& data) {
+    const auto context = NewContext();
+    v1::RestoreResponse response;
+    const auto stream = near.cache().Restore(context.get(), &response);
+    for (const v1::RestoreRequest& frame : Frames(id, {Bytes("v", data)})) stream->Write(frame);
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+  };
+  // News by Redis comes a moment later: in some of these rounds it would be too late.
+  for (int round = 0; round < 50; ++round) {
+    restore(absl::StrCat("one ", round), "one");
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(load(), "one");
+    restore(absl::StrCat("two ", round), "two");
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(load(), "two");
+    v1::ClearResponse cleared;
+    ASSERT_TRUE(near.cache().Clear(NewContext().get(), {}, &cleared).ok());
+    ASSERT_EQ(load(), "none");
+  }
 }
 
 TEST_F(CacheScansTest, WhatIsThereIsKeptOnRequest) {
