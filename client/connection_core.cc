@@ -83,9 +83,12 @@ bool ConnectionCore::Fill(v1::OpenRequest* frame) {
   next_unsent_ = next->first + 1;
   Open& open = next->second;
   open.sent = true;
-  *frame->mutable_verb() = open.verb;
-  // What is said may be large.
-  if (open.verb.verb() != "roomAdd" && open.verb.verb() != "roomLeave") open.verb.Clear();
+  // Only of these the reply changes something here; what is said may be large.
+  if (open.verb.verb() == "roomAdd" || open.verb.verb() == "roomLeave") {
+    *frame->mutable_verb() = open.verb;
+  } else {
+    frame->mutable_verb()->Swap(&open.verb);
+  }
   return true;
 }
 
