@@ -13,7 +13,7 @@ import subprocess
 import unittest
 import uuid
 
-from cli_support import HANDLER_FAILED, NOT_FOUND, OK, TIMEOUT, USAGE, CliTest
+from cli_support import HANDLER_FAILED, NOT_FOUND, OK, TIMEOUT, USAGE, CliTest, await_true
 
 CONFLICT = 9
 
@@ -77,7 +77,7 @@ class ConnectionsTest(CliTest):
         ann.process.stdin.close()
         self.assertEqual(ann.process.wait(30), OK)
         self.assertEqual(json.loads(bob.out())["message"]["value"], "last")
-        self.assertEqual(self.members(), [f"{self.id}-2"], "who has gone in good order is out")
+        await_true(lambda: self.members() == [f"{self.id}-2"])
         self.assertEqual(bob.stop(), OK)
 
     def test_the_server_side_speaks_in_rooms(self):
