@@ -8,7 +8,7 @@
 
 namespace actioncluster::client {
 
-// What becomes of a stream that is kept attached to some node: a MethodHost's, a Subscriber's or a Worker's.
+// What becomes of a stream that is kept attached to some node: a MethodHost's, a Subscriber's, a Worker's or a Connection's.
 //
 // A stream that is lost is opened again: at once on another node that is known (a few of those that a draining node names and of those in the list of
 // nodes, then the configured addresses), each once; then round after round, 50 ms to 2 s apart, for as long as it takes. Only what cannot become
