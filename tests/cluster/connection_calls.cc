@@ -154,6 +154,11 @@ v1::OpenResponse::Welcome RawClient::AwaitWelcome() {
   return welcome;
 }
 
+std::optional<v1::OpenResponse::Welcome> RawClient::AwaitWelcomeOrEnd() {
+  Frame::Welcome welcome = welcome_.Next();
+  return welcome.has_connection() ? std::make_optional(std::move(welcome)) : std::nullopt;
+}
+
 v1::OpenResponse::Reply RawClient::Do(const std::string& verb, absl::string_view arguments) {
   std::string message_id;
   {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -94,6 +95,9 @@ class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::Open
 
   // Awaits the welcome. Fails the test, and is empty, if the stream ended instead.
   Frame::Welcome AwaitWelcome();
+  // Likewise; nothing: it ended instead.
+  std::optional<Frame::Welcome> AwaitWelcomeOrEnd();
+  bool has_ended() const { return done_.HasBeenNotified(); }
   // Sends a verb, and awaits its reply; others' that come before are dropped.
   Frame::Reply Do(const std::string& verb, absl::string_view arguments = "[]");
   // As Do, and it must succeed.
