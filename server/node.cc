@@ -25,7 +25,9 @@
 #include "server/rooms.h"
 #include "server/services/cache_service.h"
 #include "server/services/cluster_service.h"
+#include "server/services/connection_service.h"
 #include "server/services/pubsub_service.h"
+#include "server/services/room_service.h"
 #include "server/services/rpc_service.h"
 #include "server/services/task_service.h"
 #include "server/supervisor/worker_files.h"
@@ -120,12 +122,14 @@ class Node {
 
   std::optional<Authorizer> authorizer_;
   std::optional<Offload> offload_;     // Converts large bodies.
-  std::optional<Offload> deliveries_;  // Writes to subscribers.
+  std::optional<Offload> deliveries_;  // Writes to subscribers and clients.
   std::optional<RpcService> rpc_service_;
   std::optional<ClusterService> cluster_service_;
   std::optional<PubSubService> pubsub_service_;
   std::optional<TaskService> task_service_;
   std::optional<CacheService> cache_service_;
+  std::optional<ConnectionService> connection_service_;
+  std::optional<RoomService> room_service_;
 
   absl::Mutex mutex_;
   bool serving_ ABSL_GUARDED_BY(mutex_) = false;
@@ -225,6 +229,22 @@ absl::Status Node::Build() {
                                              .offload = *offload_,
                                              .restore_dir = settings_.data_dir},
                          CacheLimitsOf(settings_));
+  connection_service_.emplace(ConnectionService::Rooms{.loop = loop_,
+                                                       .membership = rooms_->membership,
+                                                       .rpc = rooms_->rpc,
+                                                       .streams = rooms_->connection_streams,
+                                                       .authorizer = *authorizer_,
+                                                       .offload = *deliveries_},
+                              settings_.rpc_timeout);
+  room_service_.emplace(RoomService::Rooms{.loop = loop_,
+                                           .store = rooms_->room_store,
+                                           .hooks = rooms_->room_hooks,
+                                           .reader = rooms_->room_reader,
+                                           .watchers = rooms_->room_watchers,
+                                           .rpc = rooms_->rpc,
+                                           .authorizer = *authorizer_,
+                                           .offload = *deliveries_},
+                        settings_.rpc_timeout);
   return absl::OkStatus();
 }
 
@@ -322,9 +342,11 @@ void Node::SetServing(bool serving) {
 }
 
 absl::Status Node::Listen(const std::string& address, PublicServer::Port port) {
-  absl::StatusOr<std::unique_ptr<PublicServer>> server = PublicServer::Start(
-      address, port, {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_},
-      MaxReceiveBytes(settings_));
+  absl::StatusOr<std::unique_ptr<PublicServer>> server =
+      PublicServer::Start(address, port,
+                          {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_,
+                           &*connection_service_, &*room_service_},
+                          MaxReceiveBytes(settings_));
   if (!server.ok()) return server.status();
   absl::MutexLock lock(&mutex_);
   (*server)->SetServing(serving_);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "backplane/scripts/scripts.h"
 #include "glog/logging.h"
 #include "server/grpc/public_server.h"
@@ -24,6 +25,22 @@ CacheLimits CacheLimitsOf(const Settings& settings) {
 int MaxReceiveBytes(const Settings& settings) {
   return std::max(PublicServer::kMaxReceiveBytes, static_cast<int>(2 * settings.cache_value_bytes));
 }
+
+namespace {
+
+ConnectionSettings ConnectionSettingsOf(const Settings& settings) {
+  return {.resume_window = settings.resume_window,
+          .client_methods = absl::StrSplit(settings.client_methods, ',', absl::SkipEmpty()),
+          .call_timeout = settings.rpc_timeout};
+}
+
+ConnectionStreams::Limits ConnectionLimitsOf(const Settings& settings) {
+  return {.outbox_bytes = static_cast<size_t>(settings.connection_outbox_bytes),
+          .drop = settings.slow_clients == "drop",
+          .connections = static_cast<size_t>(settings.max_connections)};
+}
+
+}  // namespace
 
 Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& link, Sealer sealer,
              MembershipOptions self, Hooks node_hooks)
@@ -60,6 +77,24 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
       sweeper(loop, bus, membership, tasks),
       task_watchers(loop, bus, membership, tasks, task_signals),
       workers(loop, bus, membership, tasks),
+      room_store(loop, commands, bus, keys),
+      room_feed(loop, bus, keys),
+      ghost_sweeper(loop, membership, presence, room_store, settings.resume_window),
+      room_hooks(membership, rpc),
+      room_reader(room_store, membership),
+      connections({.loop = loop,
+                   .bus = bus,
+                   .membership = membership,
+                   .presence = presence,
+                   .rooms = room_store,
+                   .feed = room_feed,
+                   .hooks = room_hooks,
+                   .reader = room_reader,
+                   .rpc = rpc,
+                   .keys = keys},
+                  ConnectionSettingsOf(settings)),
+      connection_streams(loop, connections, ConnectionLimitsOf(settings)),
+      room_watchers(membership, room_store, room_feed),
       drain(loop, membership, host, rpc),
       watchers(membership),
       subscribers(pubsub, membership),
@@ -73,6 +108,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     now.set_subscribers(static_cast<uint32_t>(subscribers.size()));
     now.set_workers(static_cast<uint32_t>(workers.workers()));
     now.set_tasks_running(static_cast<uint32_t>(workers.running()));
+    now.set_connections(static_cast<uint32_t>(connections.connections()));
     return now;
   };
   membership.SetStatsSource(stats);
@@ -86,13 +122,20 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
   }
   task_signals.SetWorkListener(&workers);
   task_signals.SetUnheardListener([this](const std::string& queue) { sweeper.SweepNow(queue); });
-  bus.OnState([this](const absl::Status& state) { workers.OnBackplane(state); });
+  connections.ServeCalls(&node_methods);
+  host.SetHolds([this](absl::string_view connection_id) { return connections.Holds(connection_id); });
+  bus.OnState([this](const absl::Status& state) {
+    workers.OnBackplane(state);
+    connections.OnBackplane(state);
+  });
   drain.AlsoWaitFor([this] { return workers.running(); });
   drain.AlsoWaitFor([this] { return cache_pipelines.running(); });
+  drain.AlsoWaitFor([this] { return connections.unsettled(); });
   drain.OnBegin([this](const std::vector<std::string>& alternatives) {
     subscribers.Drain(alternatives);
     workers.Drain(alternatives);
     cache_pipelines.Drain(alternatives);
+    connections.Drain(alternatives);
   });
   node_methods.SetControl(
       {.shutdown = [this] { hooks.shutdown(); },
@@ -101,6 +144,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
        .workers = [this] { return WorkersToProto(workers.List(), membership.self().id).SerializeAsString(); }});
   membership.OnServing([this](bool serving) {
     workers.OnServing();
+    connections.OnServing(serving);
     if (serving) hooks.named(membership.self());
   });
   membership.OnNode([](const NodeEvent& event) {
@@ -118,6 +162,8 @@ void Rooms::CloseStreams(const absl::Status& why) {
   task_watchers.CloseAll(why);
   cache_pipelines.CloseAll(why);
   cache_waits.CloseAll(why);
+  connections.CloseAll(why);
+  room_watchers.CloseAll(why);
 }
 
 }  // namespace actioncluster

@@ -14,6 +14,9 @@
 #include "backplane/cache/near_cache.h"
 #include "backplane/cache/near_feed.h"
 #include "backplane/cache/shared_cache.h"
+#include "backplane/chat/ghost_sweeper.h"
+#include "backplane/chat/room_feed.h"
+#include "backplane/chat/room_store.h"
 #include "backplane/keys/keys.h"
 #include "backplane/membership/membership.h"
 #include "backplane/presence/presence.h"
@@ -26,6 +29,9 @@
 #include "backplane/tasks/task_store.h"
 #include "backplane/tasks/task_watchers.h"
 #include "server/config/settings.h"
+#include "server/connections/connection_host.h"
+#include "server/connections/room_hooks.h"
+#include "server/connections/room_reader.h"
 #include "server/methods/drain_sequence.h"
 #include "server/methods/method_host.h"
 #include "server/methods/node_methods.h"
@@ -33,7 +39,9 @@
 #include "server/services/cache_pipeline_stream.h"
 #include "server/services/cache_proto.h"
 #include "server/services/cache_waits.h"
+#include "server/services/connection_streams.h"
 #include "server/services/node_stream.h"
+#include "server/services/room_watchers.h"
 #include "server/services/subscribers.h"
 #include "server/workers/worker_host.h"
 
@@ -79,6 +87,14 @@ struct Rooms {
   Sweeper sweeper;
   TaskWatchers task_watchers;
   WorkerHost workers;
+  RoomStore room_store;
+  RoomFeed room_feed;
+  GhostSweeper ghost_sweeper;
+  RoomHooks room_hooks;
+  RoomReader room_reader;
+  ConnectionHost connections;
+  ConnectionStreams connection_streams;
+  RoomWatchers room_watchers;
   DrainSequence drain;
   NodeWatchers watchers;
   Subscribers subscribers;

@@ -25,9 +25,9 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) 
   link.endpoint = endpoint;
   absl::StatusOr<Sealer> sealer = Sealer::Create("a server token of tests", settings.cluster_namespace);
   CHECK(sealer.ok()) << sealer.status();
-  const std::string address = NewAddress();
+  address_ = NewAddress();
   MembershipOptions self;
-  self.self.add_addresses(address);
+  self.self.add_addresses(address_);
   const fakes::Waiter<absl::Status> joined;
   io_.Run([&] {
     rooms_ = std::make_unique<Rooms>(
@@ -79,21 +79,45 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) 
                           .offload = *offload_,
                           .restore_dir = settings.data_dir.empty() ? testing::TempDir() : settings.data_dir},
       CacheLimitsOf(settings));
+  connection_service_.emplace(ConnectionService::Rooms{.loop = io_.loop(),
+                                                       .membership = rooms_->membership,
+                                                       .rpc = rooms_->rpc,
+                                                       .streams = rooms_->connection_streams,
+                                                       .authorizer = authorizer_,
+                                                       .offload = *offload_},
+                              settings.rpc_timeout);
+  room_service_.emplace(RoomService::Rooms{.loop = io_.loop(),
+                                           .store = rooms_->room_store,
+                                           .hooks = rooms_->room_hooks,
+                                           .reader = rooms_->room_reader,
+                                           .watchers = rooms_->room_watchers,
+                                           .rpc = rooms_->rpc,
+                                           .authorizer = authorizer_,
+                                           .offload = *offload_},
+                        settings.rpc_timeout);
   absl::StatusOr<std::unique_ptr<PublicServer>> server =
-      PublicServer::Start(address, PublicServer::Port::kOwn,
-                          {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_},
+      PublicServer::Start(address_, PublicServer::Port::kOwn,
+                          {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_,
+                           &*connection_service_, &*room_service_},
                           MaxReceiveBytes(settings));
   CHECK(server.ok()) << server.status();
   server_ = *std::move(server);
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(16 << 20);
-  arguments.SetMaxSendMessageSize(-1);
-  const auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  const std::shared_ptr<grpc::Channel> channel = NewChannel();
   rpc_stub_ = v1::RpcService::NewStub(channel);
   cluster_stub_ = v1::ClusterService::NewStub(channel);
   pubsub_stub_ = v1::PubSubService::NewStub(channel);
   task_stub_ = v1::TaskService::NewStub(channel);
   cache_stub_ = v1::CacheService::NewStub(channel);
+  connection_stub_ = v1::ConnectionService::NewStub(channel);
+  room_stub_ = v1::RoomService::NewStub(channel);
+}
+
+std::shared_ptr<grpc::Channel> LocalNode::NewChannel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(16 << 20);
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
 }
 
 LocalNode::~LocalNode() {

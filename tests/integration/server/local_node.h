@@ -9,7 +9,9 @@
 
 #include "actioncluster/v1/cache.grpc.pb.h"
 #include "actioncluster/v1/cluster.grpc.pb.h"
+#include "actioncluster/v1/connections.grpc.pb.h"
 #include "actioncluster/v1/pubsub.grpc.pb.h"
+#include "actioncluster/v1/rooms.grpc.pb.h"
 #include "actioncluster/v1/rpc.grpc.pb.h"
 #include "actioncluster/v1/tasks.grpc.pb.h"
 #include "backplane/redis/endpoint.h"
@@ -20,7 +22,9 @@
 #include "server/rooms.h"
 #include "server/services/cache_service.h"
 #include "server/services/cluster_service.h"
+#include "server/services/connection_service.h"
 #include "server/services/pubsub_service.h"
+#include "server/services/room_service.h"
 #include "server/services/rpc_service.h"
 #include "server/services/task_service.h"
 #include "tests/fakes/loop_thread.h"
@@ -44,6 +48,10 @@ class LocalNode {
   v1::PubSubService::Stub& pubsub() { return *pubsub_stub_; }
   v1::TaskService::Stub& tasks() { return *task_stub_; }
   v1::CacheService::Stub& cache() { return *cache_stub_; }
+  v1::ConnectionService::Stub& connections() { return *connection_stub_; }
+  v1::RoomService::Stub& chat() { return *room_stub_; }
+  // A connection to it of one's own: what is left unread there holds up no other.
+  std::shared_ptr<grpc::Channel> NewChannel() const;
   // Its atomics, and what runs on the loop by io().
   Rooms& rooms() { return *rooms_; }
   fakes::LoopThread& io() { return io_; }
@@ -55,6 +63,7 @@ class LocalNode {
   fakes::Waiter<bool> shutdowns_;
   std::unique_ptr<Rooms> rooms_;  // Made and destroyed on the loop.
   std::string id_;
+  std::string address_;
   const Authorizer authorizer_{""};
   std::optional<Offload> offload_;
   std::optional<RpcService> rpc_service_;
@@ -62,12 +71,16 @@ class LocalNode {
   std::optional<PubSubService> pubsub_service_;
   std::optional<TaskService> task_service_;
   std::optional<CacheService> cache_service_;
+  std::optional<ConnectionService> connection_service_;
+  std::optional<RoomService> room_service_;
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
   std::unique_ptr<v1::PubSubService::Stub> pubsub_stub_;
   std::unique_ptr<v1::TaskService::Stub> task_stub_;
   std::unique_ptr<v1::CacheService::Stub> cache_stub_;
+  std::unique_ptr<v1::ConnectionService::Stub> connection_stub_;
+  std::unique_ptr<v1::RoomService::Stub> room_stub_;
 };
 
 }  // namespace actioncluster
