@@ -161,11 +161,12 @@ void ConnectionHost::Impl::Welcome(const ClientPtr& client, const std::vector<st
   welcome.set_resumed(resumed);
   for (const std::string& room : rooms_with_gaps) welcome.add_rooms_with_gaps(room);
   client->stream->Send(std::move(response));
-  client->hello.Clear();  // Nothing but its claims is needed any more, and those are few.
-  *client->hello.mutable_claims() = welcome.connection().claims();
-  client->hello.set_type(welcome.connection().type());
-  client->hello.set_fingerprint(welcome.connection().fingerprint());
-  client->hello.set_can_chat(welcome.connection().can_chat());
+  // Of what it said, only what its details show is needed any more.
+  v1::OpenRequest::Hello said = std::exchange(client->hello, {});
+  if (said.has_claims()) client->hello.mutable_claims()->Swap(said.mutable_claims());
+  client->hello.set_type(std::move(*said.mutable_type()));
+  client->hello.set_fingerprint(std::move(*said.mutable_fingerprint()));
+  client->hello.set_can_chat(said.can_chat());
   NextStep(client);
 }
 
