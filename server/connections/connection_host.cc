@@ -100,7 +100,7 @@ void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
     size_t left = 0;
     absl::Status failed;
     std::vector<std::string> gaps;
-    std::map<std::string, RoomStore::History> missed;
+    std::map<std::string, std::pair<SeatPtr, RoomStore::History>> seats;  // And what it missed there.
   };
   auto entering = std::make_shared<Entering>();
   const auto finish = [this, client, entering] {
@@ -110,10 +110,7 @@ void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
       return Remove(client, Why::kLost, nullptr, entering->failed);
     }
     Welcome(client, entering->gaps, /*resumed=*/true);
-    for (auto& [room, missed] : entering->missed) {
-      const auto seat = client->seats.find(room);
-      if (seat != client->seats.end()) CatchUp(client, SeatPtr(seat->second), room, std::move(missed));
-    }
+    for (auto& [room, entered] : entering->seats) CatchUp(client, entered.first, room, std::move(entered.second));
   };
   std::map<std::string, uint64_t> offsets;
   for (const v1::RoomOffset& offset : client->hello.resume()) offsets[offset.room()] = offset.offset();
@@ -130,22 +127,24 @@ void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
         if (!status.ok() && ReasonOf(status) != v1::ERROR_REASON_ROOM_NOT_FOUND) entering->failed = status;
         return finish();
       }
+      RoomStore::History& missed =
+          entering->seats.emplace(room, std::pair(seat->second, RoomStore::History())).first->second.second;
       if (!told || rooms.at(room).record.history_messages() == 0) {
         entering->gaps.push_back(room);
         return finish();
       }
-      seat->second->catching_up = true;
       seat->second->last_offset = last;
-      parts.rooms.ReadHistory(room, last, kHistoryPage,
-                              Guard([entering, finish, room](Impl&, absl::StatusOr<RoomStore::History> history) {
-                                if (!history.ok()) {
-                                  entering->failed = history.status();
-                                } else {
-                                  if (!history->complete) entering->gaps.push_back(room);
-                                  entering->missed.emplace(room, *std::move(history));
-                                }
-                                finish();
-                              }));
+      parts.rooms.ReadHistory(
+          room, last, kHistoryPage,
+          Guard([entering, finish, room, &missed](Impl&, absl::StatusOr<RoomStore::History> history) {
+            if (!history.ok()) {
+              entering->failed = history.status();
+            } else {
+              if (!history->complete) entering->gaps.push_back(room);
+              missed = *std::move(history);
+            }
+            finish();
+          }));
     });
   }
   finish();

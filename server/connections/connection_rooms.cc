@@ -108,6 +108,8 @@ void ConnectionHost::Impl::JoinKnown(const ClientPtr& client, const std::string&
 void ConnectionHost::Impl::Enter(const ClientPtr& client, const std::string& room, int64_t joined_at_us, Ended done) {
   auto seat = std::make_shared<Seat>();
   seat->joined_at_us = joined_at_us;
+  // Of one that comes back, until it is welcomed.
+  seat->catching_up = joined_at_us != 0;
   seat->entered = std::move(done);
   client->seats[room] = seat;
   rooms[room].members.emplace(client->host_id, std::pair(client, seat));
