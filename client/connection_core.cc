@@ -19,7 +19,7 @@ v1::OpenRequest::Hello ConnectionCore::Hello() const {
 
 ConnectionCore::Arrival ConnectionCore::Welcome(const v1::OpenResponse::Welcome& welcome) {
   Arrival arrival;
-  unanswered_hello_ = false;
+  hello_lost_ = false;
   hello_.set_id(welcome.connection().id());
   hello_.set_resume_token(welcome.resume_token());
   std::set<std::string> rooms(welcome.connection().rooms().begin(), welcome.connection().rooms().end());
@@ -60,7 +60,7 @@ std::vector<std::string> ConnectionCore::RoomsWithoutHistory() const {
 
 bool ConnectionCore::IsFinal(const absl::Status& refusal) const {
   if (ReasonOf(refusal) != v1::ERROR_REASON_CONNECTION_EXISTS) return false;
-  return !unanswered_hello_ || !hello_.resume_token().empty();
+  return !hello_lost_ || !hello_.resume_token().empty();
 }
 
 absl::StatusOr<uint64_t> ConnectionCore::Add(v1::OpenRequest::Verb verb, absl::Time deadline, OnReply& on_reply) {

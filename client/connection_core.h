@@ -37,8 +37,8 @@ class ConnectionCore {
 
   // What a new stream begins with.
   v1::OpenRequest::Hello Hello() const;
-  // The hello has left this machine.
-  void HelloSent() { unanswered_hello_ = true; }
+  // A hello has left this machine, and nobody knows what became of it.
+  void HelloLost() { hello_lost_ = true; }
 
   // What a welcome says besides that the connection stands.
   struct Arrival {
@@ -88,7 +88,7 @@ class ConnectionCore {
   void Apply(const v1::OpenRequest::Verb& verb);
 
   v1::OpenRequest::Hello hello_;  // With the token, once there is one.
-  bool unanswered_hello_ = false;
+  bool hello_lost_ = false;
   std::set<std::string> rooms_;              // That it is in.
   std::map<std::string, uint64_t> offsets_;  // Of the last message heard, in rooms with a history.
 

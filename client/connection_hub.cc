@@ -72,9 +72,9 @@ v1::OpenRequest::Hello ConnectionHub::Hello() const {
   return core_.Hello();
 }
 
-void ConnectionHub::HelloSent() {
+void ConnectionHub::HelloLost() {
   absl::MutexLock lock(&mutex_);
-  core_.HelloSent();
+  core_.HelloLost();
 }
 
 void ConnectionHub::Stand(std::shared_ptr<Writer> writer, const v1::OpenResponse::Welcome& welcome,

@@ -65,7 +65,7 @@ class ConnectionHub : public std::enable_shared_from_this<ConnectionHub> {
   // For streams.
   const absl::Status& fault() const { return handlers_.fault; }
   v1::OpenRequest::Hello Hello() const ABSL_LOCKS_EXCLUDED(mutex_);
-  void HelloSent() ABSL_LOCKS_EXCLUDED(mutex_);
+  void HelloLost() ABSL_LOCKS_EXCLUDED(mutex_);
   // The connection stands on this stream. Handlers run in this call, as in the next ones, after `then`.
   void Stand(std::shared_ptr<Writer> writer, const v1::OpenResponse::Welcome& welcome,
              const std::function<void()>& then) ABSL_LOCKS_EXCLUDED(mutex_);

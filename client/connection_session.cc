@@ -173,10 +173,10 @@ void ConnectionSession::SendAnswer(v1::ServeRequest::Reply reply) {
 }
 
 void ConnectionSession::OnWriteDone(bool ok) {
-  if (ok && outgoing_.has_hello()) hub_->HelloSent();
   {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
+    hello_sent_ = hello_sent_ || ok;
     if (!ok) closed_ = true;
   }
   Pump();
@@ -240,11 +240,14 @@ void ConnectionSession::OnDone(const grpc::Status& status) {
   const std::shared_ptr<ConnectionSession> self = std::move(self_);
   std::map<std::string, std::shared_ptr<CallState>> open;
   absl::Status why;
+  bool unanswered;
   {
     absl::MutexLock lock(&mutex_);
     std::swap(open, calls_);
     why = left_for_.ok() ? FromGrpc(status) : left_for_;
+    unanswered = hello_sent_ && !stands_;
   }
+  if (unanswered && ReasonOf(why) != v1::ERROR_REASON_CONNECTION_EXISTS) hub_->HelloLost();
   for (const auto& [id, call] : open) call->Cancel();
   hub_->Fall();
   observer_.ended(why);

@@ -70,7 +70,8 @@ class ConnectionSession final : public grpc::ClientBidiReactor<v1::OpenRequest, 
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<CallState>> calls_ ABSL_GUARDED_BY(mutex_);  // Open, by their ids.
   std::deque<v1::OpenRequest> answers_ ABSL_GUARDED_BY(mutex_);
-  bool hello_ ABSL_GUARDED_BY(mutex_) = false;   // To be said.
+  bool hello_ ABSL_GUARDED_BY(mutex_) = false;  // To be said.
+  bool hello_sent_ ABSL_GUARDED_BY(mutex_) = false;
   bool stands_ ABSL_GUARDED_BY(mutex_) = false;  // The welcome has come.
   bool retiring_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_ended_ ABSL_GUARDED_BY(mutex_) = false;

@@ -100,14 +100,15 @@ TEST_F(ConnectionVerbsTest, AReplyThatNeverComesIsNotWaitedForWithoutEnd) {
   const auto client = ClientOf({&node});
   Connection connection(*client, {});
   fakes::Waiter<absl::Status> result;
-  connection.Verb(VerbOf("b"), absl::Milliseconds(80),
+  ASSERT_TRUE(connection.AwaitAttached(kPatience).ok());
+  connection.Verb(VerbOf("b"), absl::Milliseconds(600),
                   [&](absl::StatusOr<Connection::Reply> reply) { result.Add(reply.status()); });
-  connection.Verb(VerbOf("a"), absl::Milliseconds(40),
+  connection.Verb(VerbOf("a"), absl::Milliseconds(300),
                   [&](absl::StatusOr<Connection::Reply> reply) { result.Add(reply.status()); });
   const absl::Status overdue = absl::DeadlineExceededError("no reply in time; it may have been done");
   EXPECT_EQ(result.Next(), overdue);
   EXPECT_EQ(result.Next(), overdue);
-  EXPECT_EQ(connection.Verb(VerbOf("c"), absl::Milliseconds(40)).status(), overdue);
+  EXPECT_EQ(connection.Verb(VerbOf("c"), absl::Milliseconds(300)).status(), overdue);
 }
 
 TEST_F(ConnectionVerbsTest, AReplyThatComesTooLateIsDropped) {
@@ -129,7 +130,7 @@ TEST_F(ConnectionVerbsTest, AReplyThatComesTooLateIsDropped) {
   const auto client = ClientOf({&node});
   Connection connection(*client, {});
   ASSERT_TRUE(connection.AwaitAttached(kPatience).ok());
-  EXPECT_EQ(connection.Verb(VerbOf("first"), absl::Milliseconds(50)).status().code(),
+  EXPECT_EQ(connection.Verb(VerbOf("first"), absl::Milliseconds(300)).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   overdue.Notify();
   const auto reply = connection.Verb(VerbOf("second"), kPatience);

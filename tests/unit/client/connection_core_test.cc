@@ -186,10 +186,10 @@ TEST_F(ConnectionCoreTest, ATakenIdIsFinalUnlessAHelloOfOursMayHaveTakenIt) {
   const absl::Status exists = FromProto(error);
   EXPECT_TRUE(core_.IsFinal(exists));
   EXPECT_FALSE(core_.IsFinal(absl::AlreadyExistsError("of another kind")));
-  core_.HelloSent();
+  core_.HelloLost();
   EXPECT_FALSE(core_.IsFinal(exists));
   core_.Welcome(WelcomeOf({}, false));
-  core_.HelloSent();
+  core_.HelloLost();
   EXPECT_TRUE(core_.IsFinal(exists)) << "it has a token now, and showed it";
 }
 
