@@ -40,10 +40,12 @@ using OutcomeDone = absl::AnyInvocable<void(Outcome) &&>;
 struct Seat {
   int64_t joined_at_us = 0;
   bool gone = false;  // It is not in the room any more, or the connection is gone.
+  bool heard =
+      false;  // Its own joining was heard on the room's channel: nothing that was said before it comes behind it.
   bool hears =
-      false;  // What is said in the room is for it: its own joining was heard on the room's channel, so nothing said before it comes behind it.
+      false;  // What is said in the room is for it: from then on, or since it cannot be known any more when that was.
   bool joined = false;       // Redis has it.
-  Ended entered;             // Awaits both.
+  Ended entered;             // Awaits the two before.
   uint64_t last_offset = 0;  // Of what it was sent; 0: nothing yet, or no history.
   // It is being sent what it missed; what is said meanwhile waits.
   bool catching_up = false;

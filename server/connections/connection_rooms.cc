@@ -311,6 +311,7 @@ void ConnectionHost::OnChange(const RoomChange& change, absl::Time) {
     if (client == impl_->by_id.end() || client->second->claim.boot != member.boot_id()) continue;
     const auto seat = client->second->seats.find(change.room());
     if (seat == client->second->seats.end()) continue;
+    seat->second->heard = true;
     seat->second->hears = true;
     impl_->TryEntered(SeatPtr(seat->second));
   }
@@ -322,14 +323,19 @@ void ConnectionHost::Impl::OnRoomDestroyed(const std::string& room) {
   v1::OpenResponse left;
   left.mutable_left()->set_room(room);
   left.mutable_left()->set_reason("destroyed");
-  std::vector<ClientPtr> members;
+  std::vector<std::pair<ClientPtr, SeatPtr>> members;
   for (const auto& [id, member] : local->second.members) {
     // One that is just entering is in the room that comes after it, if any.
-    if (member.second->joined) members.push_back(member.first);
+    if (member.second->joined || member.second->heard) members.push_back(member);
   }
-  for (const ClientPtr& client : members) {
+  for (const auto& [client, seat] : members) {
+    Ended entered = std::exchange(seat->entered, {});
     GetUp(client, room);
     client->state.mutable_rooms()->erase(room);
+    if (entered) {
+      std::move(entered)(MakeError(v1::ERROR_REASON_ROOM_NOT_FOUND, absl::StrCat("the room ", room, " was destroyed")));
+      continue;
+    }
     client->stream->Send(left);
     Store(client, [](const absl::Status&) {});
   }
