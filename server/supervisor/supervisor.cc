@@ -240,7 +240,8 @@ void Supervisor::Wait() const {
   }
   orders_.Watch(&watched);
   absl::Duration patience = core_.next_deadline() - MonotonicNow();
-  patience = std::min(patience, notifier_.watchdog_every() / 2);
+  // Also while nobody answers: it may be said again as soon as somebody does.
+  patience = std::min(patience, notifier_.watchdog_every());
   if (core_.probing()) patience = std::min(patience, kProbeEvery);
   // Rounded up, so that the deadline has passed when it wakes; at most a minute, as the units of poll end somewhere.
   const auto milliseconds =
@@ -324,7 +325,7 @@ void Supervisor::Notify() {
   }
   if (notifier_.watchdog_every() == absl::InfiniteDuration() || now < watchdog_at_) return;
   if (!core_.AnyAnswers(kAnswersWithin, now)) return;
-  watchdog_at_ = now + notifier_.watchdog_every() / 2;
+  watchdog_at_ = now + notifier_.watchdog_every();
   notifier_.Send("WATCHDOG=1");
 }
 
