@@ -103,6 +103,7 @@ ControlServer::ControlServer(FileDescriptor directory, FileDescriptor listener)
 
 ControlServer::~ControlServer() {
   if (directory_.is_open()) unlinkat(directory_.get(), kName, 0);
+  for (Asker& asker : askers_) asker.fd.Release();
 }
 
 absl::StatusOr<ControlServer> ControlServer::Open(const std::string& data_dir) {

@@ -51,7 +51,7 @@ class ControlServer {
   static absl::StatusOr<ControlServer> Open(const std::string& data_dir);
   ControlServer(ControlServer&& other) = default;
   ControlServer& operator=(ControlServer&& other) = delete;
-  // Removes the socket. Who still waits hears that we are gone.
+  // Removes the socket. Connections of who still waits stay open: they end with this process, after all that it holds, and that is what is waited for.
   ~ControlServer();
 
   void Watch(std::vector<pollfd>* watched) const;

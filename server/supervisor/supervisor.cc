@@ -69,7 +69,12 @@ class Signals {
   }
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
-  ~Signals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~Signals() {
+    // What comes in the last moment must not end us as if we knew nothing of it.
+    while (Next().has_value()) {
+    }
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
 
   int fd() const { return fd_.get(); }
   std::optional<signalfd_siginfo> Next() const {
