@@ -84,7 +84,7 @@ void RoomFeed::OnChange(const Envelope& envelope) {
 
 void RoomFeed::OnBusState(const absl::Status& state) {
   if (state.ok()) {
-    if (!std::exchange(interrupted_, false)) return;
+    if (!std::exchange(interrupted_, false) || rooms_.empty()) return;
     for (Listener* listener : listeners_) listener->OnResumed();
     return;
   }
@@ -93,7 +93,7 @@ void RoomFeed::OnBusState(const absl::Status& state) {
     for (Listening& listening : std::exchange(room.waiting, {})) waiting.push_back(std::move(listening));
   }
   for (Listening& listening : waiting) std::move(listening)(state);
-  interrupted_ = true;
+  if (std::exchange(interrupted_, true) || rooms_.empty()) return;
   for (Listener* listener : listeners_) listener->OnInterrupted();
 }
 
