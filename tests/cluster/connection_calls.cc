@@ -79,7 +79,8 @@ v1::RoomServiceStatusResponse StatusOf(const Node& node, const std::string& room
 
 std::vector<std::string> MembersOf(const Node& node, const std::string& room) {
   std::vector<std::string> ids;
-  for (const v1::RoomMember& member : StatusOf(node, room).members()) ids.push_back(member.connection_id());
+  const v1::RoomServiceStatusResponse status = StatusOf(node, room);
+  for (const v1::RoomMember& member : status.members()) ids.push_back(member.connection_id());
   std::ranges::sort(ids);
   return ids;
 }
