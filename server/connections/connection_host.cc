@@ -260,15 +260,17 @@ void ConnectionHost::Impl::OnMoved(const std::string& id, int64_t epoch) {
   Remove(ClientPtr(found->second), Why::kMoved, &goodbye, absl::OkStatus());
 }
 
-// After an outage: that another node has claimed a connection may not have been heard.
-void ConnectionHost::Impl::CheckClaims() {
-  for (const auto& [id, client] : by_id) {
-    parts.presence.Lookup(
-        id, Guard([id = id, epoch = client->claim.epoch](
-                      Impl& self, const absl::StatusOr<std::optional<internal::v1::ConnectionRecord>>& record) {
-          if (record.ok() && record->has_value() && (*record)->epoch() > epoch) self.OnMoved(id, (*record)->epoch());
-        }));
-  }
+void ConnectionHost::Impl::Lose(const ClientPtr& client) {
+  const v1::OpenResponse::Goodbye goodbye = GoodbyeFor("lost");
+  Remove(client, Why::kLost, &goodbye, BackplaneUnavailable("this node has lost its place in the cluster"));
+}
+
+// Another node may have claimed it unheard, or Redis may have lost what it had.
+void ConnectionHost::Impl::CheckClaim(const ClientPtr& client) {
+  parts.presence.Lookup(client->id, Guard([client](Impl& self, const auto& record) {
+                          if (!record.ok() || client->phase == Client::Phase::kGone) return;
+                          record->has_value() ? self.OnMoved(client->id, (*record)->epoch()) : self.Lose(client);
+                        }));
 }
 
 void ConnectionHost::Impl::RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives,
@@ -301,7 +303,7 @@ void ConnectionHost::Impl::StoreNow(const ClientPtr& client) {
                          absl::Status status = counts.status();
                          if (counts.ok() && !*counts) {
                            status = NoSuchConnection(client->id);
-                           self.OnMoved(client->id, client->claim.epoch + 1);
+                           self.CheckClaim(client);
                          }
                          if (client->phase != Client::Phase::kGone) {
                            if (client->dirty) {
@@ -418,9 +420,7 @@ void ConnectionHost::OnServing(bool serving) {
   for (const auto& [id, client] : impl_->by_id) {
     if (client->claim.boot != boot) former.push_back(client);
   }
-  const v1::OpenResponse::Goodbye goodbye = GoodbyeFor("lost");
-  const absl::Status why = BackplaneUnavailable("this node has lost its place in the cluster");
-  for (const ClientPtr& client : former) impl_->Remove(client, Impl::Why::kLost, &goodbye, why);
+  for (const ClientPtr& client : former) impl_->Lose(client);
 }
 
 void ConnectionHost::OnBackplane(const absl::Status& state) {

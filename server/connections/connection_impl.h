@@ -145,7 +145,9 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   void Settle(Settlement settlement);
   void SettleOwed();
   void OnMoved(const std::string& id, int64_t epoch);
-  void CheckClaims();
+  // It is not known to Redis any more: its client may come back.
+  void Lose(const ClientPtr& client);
+  void CheckClaim(const ClientPtr& client);
   void RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives, const absl::Status& why);
   void Store(const ClientPtr& client, Ended done);
   void StoreNow(const ClientPtr& client);

@@ -20,6 +20,8 @@ constexpr size_t kWrittenHere = 8;
 constexpr size_t kMaxWaiting = 10'000;
 // Who waits in vain for its own joining to be heard (it can be lost with a connection to Redis) hears all the same, after this.
 constexpr absl::Duration kHearingTimeout = absl::Seconds(2);
+// Before a room's history is read again that could not be.
+constexpr absl::Duration kCatchUpRetry = absl::Milliseconds(200);
 
 // Queues what waits. False: something was dropped.
 bool Queue(const HeardPtr& heard, std::list<HeardPtr>* queue) {
@@ -237,12 +239,13 @@ void ConnectionHost::Impl::Hear(const RoomFeed::Incoming& saying) {
   if (found == rooms.end()) return;
   LocalRoom& room = found->second;
   const HeardPtr heard = HearSaying(saying, !parts.hooks.Idle(kHookDeliver, room.record));
-  room.last_offset = std::max(room.last_offset, heard->offset);
   if (room.catching_up) {
+    // What was said before it may be missing still.
     Queue(heard, &room.waiting);
-  } else {
-    Spread(room, name, heard);
+    return;
   }
+  room.last_offset = std::max(room.last_offset, heard->offset);
+  Spread(room, name, heard);
 }
 
 void ConnectionHost::Impl::Spread(LocalRoom& room, const std::string& name, const HeardPtr& heard) {
@@ -375,6 +378,11 @@ void ConnectionHost::Impl::CatchUpRoom(const std::string& name) {
                             const auto local = self.rooms.find(name);
                             if (local == self.rooms.end() || !local->second.catching_up) return;
                             LocalRoom& room = local->second;
+                            if (ReasonOf(history.status()) == v1::ERROR_REASON_BACKPLANE_UNAVAILABLE) {
+                              // Cut again, as it seems.
+                              return self.At(MonotonicNow() + kCatchUpRetry,
+                                             self.Guard([name](Impl& host) { host.CatchUpRoom(name); }));
+                            }
                             if (!history.ok() || !history->complete) {
                               for (const auto& [id, member] : room.members) member.first->stream->MarkGap();
                             }
@@ -387,8 +395,10 @@ void ConnectionHost::Impl::CatchUpRoom(const std::string& name) {
                               if (history->more) return self.CatchUpRoom(name);
                             }
                             room.catching_up = false;
-                            for (const HeardPtr& heard : std::exchange(room.waiting, {}))
+                            for (const HeardPtr& heard : std::exchange(room.waiting, {})) {
+                              room.last_offset = std::max(room.last_offset, heard->offset);
                               self.Spread(room, name, heard);
+                            }
                           }));
 }
 
@@ -409,7 +419,7 @@ void ConnectionHost::Impl::OnInterrupted() {
 }
 
 void ConnectionHost::Impl::OnResumed() {
-  CheckClaims();
+  for (const auto& [id, client] : by_id) CheckClaim(client);
   std::vector<std::string> names;
   for (const auto& [name, room] : rooms) names.push_back(name);
   for (const std::string& name : names) {
