@@ -1,9 +1,7 @@
 #include "tests/bench/apply_cost.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdio>
-#include <memory>
 #include <string>
 #include <vector>
 

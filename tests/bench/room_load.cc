@@ -33,7 +33,8 @@ constexpr absl::Duration kPatience = absl::Seconds(30);
 
 std::string RoomName(uint64_t room) { return absl::StrCat("room-", room); }
 
-// What one member hears. Message N is for room N % rooms, said by its member (N / rooms) % members: so each member knows which of each sender comes next.
+// What one member hears. Message N is for room N % rooms, said by its member (N / rooms) % members: so each member
+// knows which of each sender comes next.
 class Hearing {
  public:
   Hearing(uint64_t room, uint64_t rooms, uint64_t members, std::atomic<uint64_t>* heard)

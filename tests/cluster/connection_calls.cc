@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "tests/cluster/calls.h"
 
 namespace actioncluster::cluster {
