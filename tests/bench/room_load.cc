@@ -93,7 +93,9 @@ class Crowd {
             hearing->Add(frame);
           }}));
     }
-    for (const auto& client : clients_) CHECK(client->AwaitWelcomeOrEnd().has_value());
+    for (const auto& client : clients_) {
+      CHECK(client->AwaitWelcomeOrEnd().has_value()) << cluster::Describe(client->AwaitEnd());
+    }
     for (uint64_t i = 0; i < count; ++i) {
       clients_[i]->Send(cluster::VerbOf("roomAdd", absl::StrCat("[\"", RoomName(i % rooms_), "\"]")));
     }

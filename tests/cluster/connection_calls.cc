@@ -267,6 +267,7 @@ void RawClient::OnWriteDone(bool ok) {
 
 void RawClient::OnDone(const grpc::Status& status) {
   welcome_.Add({});
+  goodbyes_.Add({});
   end_.Add(status);
   done_.Notify();
 }

@@ -124,6 +124,7 @@ class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::Open
   const fakes::Waiter<Frame::Reply>& replies() const { return replies_; }
   const fakes::Waiter<Frame::Invoke>& invokes() const { return invokes_; }
   const fakes::Waiter<Frame::Left>& lefts() const { return lefts_; }
+  // Without a reason: the stream ended.
   const fakes::Waiter<Frame::Goodbye>& goodbyes() const { return goodbyes_; }
   const fakes::Waiter<v1::Error>& errors() const { return errors_; }
   // The next message's value as JSON; of bytes, these.

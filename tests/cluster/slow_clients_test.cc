@@ -180,8 +180,9 @@ TEST_F(ClosedSlowClientsTest, OneThatReadsInTimeHearsWhyItIsDisconnected) {
   }
   for (const auto& client : stuck_) client->Read();
   for (const auto& client : stuck_) {
-    EXPECT_EQ(client->goodbyes().Next().reason(), "too_slow");
+    const std::string reason = client->goodbyes().Next().reason();
     const grpc::Status status = client->AwaitEnd();
+    EXPECT_EQ(reason, "too_slow") << Describe(status);
     EXPECT_EQ(status.error_code(), grpc::RESOURCE_EXHAUSTED) << Describe(status);
     EXPECT_EQ(ReasonOf(status), "LIMIT_EXCEEDED");
   }
