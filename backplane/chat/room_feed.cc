@@ -84,7 +84,8 @@ void RoomFeed::OnChange(const Envelope& envelope) {
 
 void RoomFeed::OnBusState(const absl::Status& state) {
   if (state.ok()) {
-    if (!std::exchange(interrupted_, false) || rooms_.empty()) return;
+    const bool told = std::exchange(told_, false);
+    if (!std::exchange(interrupted_, false) || (!told && rooms_.empty())) return;
     for (Listener* listener : listeners_) listener->OnResumed();
     return;
   }
@@ -94,6 +95,7 @@ void RoomFeed::OnBusState(const absl::Status& state) {
   }
   for (Listening& listening : waiting) std::move(listening)(state);
   if (std::exchange(interrupted_, true) || rooms_.empty()) return;
+  told_ = true;
   for (Listener* listener : listeners_) listener->OnInterrupted();
 }
 

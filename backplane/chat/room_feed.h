@@ -76,6 +76,7 @@ class RoomFeed {
   std::vector<Listener*> listeners_;
   absl::flat_hash_map<std::string, Room> rooms_;
   bool interrupted_ = false;
+  bool told_ = false;  // The listeners know, and wait to hear that it goes on.
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

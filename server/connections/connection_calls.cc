@@ -254,7 +254,9 @@ void ConnectionHost::Impl::OnInvoke(const IncomingCall& call, OutcomeDone done) 
     std::move(done)(Answered(response));
   };
   client->invokes.emplace(call_id, std::pair(call.deadline, OutcomeDone(std::move(answered))));
-  At(call.deadline, Guard([client, call_id](Impl&) {
+  At(call.deadline, Guard([weak = std::weak_ptr<Client>(client), call_id](Impl&) {
+       const ClientPtr client = weak.lock();
+       if (client == nullptr) return;
        const auto waits = client->invokes.find(call_id);
        if (waits == client->invokes.end()) return;
        OutcomeDone late = std::move(waits->second.second);
