@@ -27,9 +27,8 @@ ConnectionCore::Arrival ConnectionCore::Welcome(const v1::OpenResponse::Welcome&
     arrival.gaps.assign(welcome.rooms_with_gaps().begin(), welcome.rooms_with_gaps().end());
   } else {
     arrival.lost_rooms.assign(rooms_.begin(), rooms_.end());
-    offsets_.clear();
   }
-  // Out of a room while it was away: what it has heard there means nothing any more.
+  // Out of a room, or of all as a new connection: what it has heard there means nothing any more.
   std::erase_if(offsets_, [&rooms](const auto& each) { return !rooms.contains(each.first); });
   rooms_ = std::move(rooms);
   return arrival;

@@ -21,7 +21,7 @@ using redis::Reply;
 using redis::ReplyView;
 
 // How many keys a step looks at: 1.5 µs each.
-constexpr absl::string_view kScanCount = "64";
+constexpr absl::string_view kScanCount = "128";
 
 // Commands on many keys: one each, as in a Redis Cluster these are in different slots. Gives the replies, in order, or the first error.
 class Many : public std::enable_shared_from_this<Many> {

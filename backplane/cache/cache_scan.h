@@ -20,7 +20,7 @@ namespace actioncluster {
 // What is walked over.
 using CacheKind = Keys::CacheKind;
 
-// Walks over the keys that there are, bit by bit: each step is one SCAN that Redis is done with in a moment (about 100 µs), whatever there is. Who was there all the time is seen, in rare
+// Walks over the keys that there are, bit by bit: each step is one SCAN that Redis is done with in a moment (about 200 µs), whatever there is. Who was there all the time is seen, in rare
 // cases twice; who came or went meanwhile may be. What is read is bounded, in number and in bytes.
 //
 // Errors: BACKPLANE_UNAVAILABLE; INTERNAL: Redis has what no script of ours wrote. Confined to the I/O thread; callbacks run on it, never inside the calls.

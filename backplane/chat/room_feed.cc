@@ -84,7 +84,8 @@ void RoomFeed::OnChange(const Envelope& envelope) {
 
 void RoomFeed::OnBusState(const absl::Status& state) {
   if (state.ok()) {
-    if (!std::exchange(interrupted_, false)) return;
+    const bool told = std::exchange(told_, false);
+    if (!std::exchange(interrupted_, false) || (!told && rooms_.empty())) return;
     for (Listener* listener : listeners_) listener->OnResumed();
     return;
   }
@@ -93,7 +94,8 @@ void RoomFeed::OnBusState(const absl::Status& state) {
     for (Listening& listening : std::exchange(room.waiting, {})) waiting.push_back(std::move(listening));
   }
   for (Listening& listening : waiting) std::move(listening)(state);
-  interrupted_ = true;
+  if (std::exchange(interrupted_, true) || rooms_.empty()) return;
+  told_ = true;
   for (Listener* listener : listeners_) listener->OnInterrupted();
 }
 

@@ -40,7 +40,7 @@ class RoomFeed {
     virtual void OnSaying(const Incoming& saying) { (void)saying; }
     // Members that came in have their times; of those that left, or are lost, only those are in it of whom it was true. `at`: Redis's time.
     virtual void OnChange(const internal::v1::RoomChange& change, absl::Time at) { (void)change, (void)at; }
-    // What was said and changed may be lost, in all rooms, from here on until OnResumed. It may come again before that.
+    // What was said and changed may be lost, in all rooms, from here on until OnResumed. Not called while no room is wanted.
     virtual void OnInterrupted() {}
     virtual void OnResumed() {}
   };
@@ -76,6 +76,7 @@ class RoomFeed {
   std::vector<Listener*> listeners_;
   absl::flat_hash_map<std::string, Room> rooms_;
   bool interrupted_ = false;
+  bool told_ = false;  // The listeners know, and wait to hear that it goes on.
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

@@ -28,7 +28,7 @@ using redis::Reply;
 constexpr size_t kLeaving = 50;
 // What HSCAN looks at in one step, more or less.
 constexpr int kMembers = 200;
-constexpr size_t kHistoryBytes = size_t{1024} * 1024;
+constexpr size_t kHistoryBytes = size_t{256} * 1024;
 // Lua's numbers are exact up to here. No offset is greater.
 constexpr uint64_t kMaxOffset = uint64_t{1} << 53;
 

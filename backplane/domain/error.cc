@@ -167,7 +167,8 @@ absl::Status HandlerError(const v1::Error& error) {
   size_t bytes = 0;
   // In the order of the keys, so that the same error is cut in the same way each time.
   for (const auto& [key, value] : ErrorMetadata(error.metadata().begin(), error.metadata().end())) {
-    if (key == "node_id") continue;  // That is ours to say: a handler may pass on another node's error.
+    if (key == "node_id" || key == "lost")
+      continue;  // That is ours to say: a handler may pass on another node's error.
     bytes += key.size() + value.size();
     if (metadata.size() == kMaxHandlerMetadataEntries || bytes > kMaxHandlerMetadataBytes) break;
     metadata.emplace(key, value);

@@ -244,7 +244,7 @@ void Presence::Impl::Claim(const std::string& connection_id, const NodeRef& hold
 void Presence::Impl::Release(const std::string& connection_id, const ConnectionClaim& claim,
                              absl::Duration resume_window, Then<bool> done) {
   commands.Execute(Command::Call(scripts::kPresenceRelease, {keys.Connection(connection_id)},
-                                 {claim.boot, absl::StrCat(claim.epoch), Millis(resume_window)}),
+                                 {claim.boot, claim.epoch == 0 ? "" : absl::StrCat(claim.epoch), Millis(resume_window)}),
                    [weak = weak_from_this(), change = Begin(connection_id), boot = claim.boot,
                     done = std::move(done)](const absl::StatusOr<Reply>& reply) mutable {
                      Changed<bool> released = ReleasedOf(reply);

@@ -59,7 +59,7 @@ class Presence {
   void Store(const std::string& connection_id, const ConnectionClaim& claim, const internal::v1::ConnectionState& state,
              Then<bool> done);
 
-  // The boot no longer has it. Its id and state are kept for `resume_window`; zero: nothing is. Gives whether the claim still counted; if not, nothing was changed.
+  // The boot no longer has it; epoch 0 stands for any claim of the boot's. Its id and state are kept for `resume_window`; zero: nothing is. Gives whether the claim still counted; if not, nothing was changed.
   void Release(const std::string& connection_id, const ConnectionClaim& claim, absl::Duration resume_window,
                Then<bool> done);
 

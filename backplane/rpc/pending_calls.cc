@@ -267,7 +267,7 @@ void PendingCalls::EndIfWithdrawn(const CallPtr& call, Share& share) {
 void PendingCalls::EndAsLost(const CallPtr& call, Share& share) {
   EndShare(call, share, Verdict::kMayHaveRun,
            MakeError(v1::ERROR_REASON_HANDLER_FAILED,
-                     absl::StrCat("node ", share.node.id, " was lost while it ran the call")));
+                     absl::StrCat("node ", share.node.id, " was lost while it ran the call"), {{"lost", "true"}}));
 }
 
 void PendingCalls::Finish(const CallPtr& call, absl::StatusOr<CallResult> result) {

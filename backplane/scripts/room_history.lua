@@ -37,7 +37,7 @@ if oldest then dropped = tonumber(field(oldest, 'p')) or offset_of(oldest) end
 local result = {offset >= dropped and 1 or 0, 0}
 local read, bytes = offset, 0
 while limit > 0 and bytes < limit_bytes do
-  local chunk = redis.call('XRANGE', history, '(' .. int(read) .. '-0', '+', 'COUNT', math.min(CHUNK, limit))
+  local chunk = redis.call('XRANGE', history, int(read + 1) .. '-0', '+', 'COUNT', math.min(CHUNK, limit))
   if #chunk == 0 then break end
   for _, entry in ipairs(chunk) do
     local sealed = field(entry, 'm') or ''

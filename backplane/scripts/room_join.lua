@@ -14,12 +14,19 @@
 -- include part_room.lua
 
 local id, boot, record, joined, channel, sealed = unpack(ARGV)
-local room = redis.call('HMGET', info, 'record', 'last')
+local room = redis.call('HMGET', info, 'record', 'last', 'created', 'keep')
 if not room[1] then return {} end
 
 -- Not before what has been said already.
 joined = tonumber(joined)
-if joined == 0 then joined = math.max(now_us, tonumber(room[2] or 0)) end
+if joined == 0 then
+  joined = math.max(now_us, tonumber(room[2] or 0))
+  -- Whatever is said from now on has a later offset, whatever the clock does.
+  if tonumber(room[4] or 0) > 0 then redis.call('HSET', info, 'last', int(joined)) end
+elseif joined < tonumber(room[3] or 0) then
+  -- It was in another room, which had this name before.
+  return {}
+end
 local before = redis.call('HGET', members, id)
 if before then count(string.sub(before, 1, 16), -1) end
 count(boot, 1)

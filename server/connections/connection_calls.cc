@@ -38,6 +38,13 @@ absl::Status WrongArguments(absl::string_view signature) {
   return absl::InvalidArgumentError(absl::StrCat("the arguments must be those of ", signature));
 }
 
+// Who was lost is the application, not the connection, which an asker would take it for.
+absl::Status WithoutLoss(const absl::Status& error) {
+  ErrorMetadata metadata = MetadataOf(error);
+  if (metadata.erase("lost") == 0) return error;
+  return MakeError(ReasonOf(error), error.message(), metadata);
+}
+
 size_t BytesOf(const google::protobuf::Map<std::string, std::string>& map) {
   size_t bytes = 0;
   for (const auto& [key, value] : map) bytes += key.size() + value.size();
@@ -170,7 +177,7 @@ void ConnectionHost::Impl::ApplyMethod(const ClientPtr& client, v1::ApplyRequest
                 .subject = subject.SerializeAsString()};
   parts.rpc.Call(std::move(spec),
                  Guard([client, done = std::move(done)](Impl& self, absl::StatusOr<CallResult> result) mutable {
-                   if (!result.ok()) return std::move(done)(Failed(result.status()));
+                   if (!result.ok()) return std::move(done)(Failed(WithoutLoss(result.status())));
                    v1::ApplyResponse response;
                    *response.mutable_connection() = self.Details(*client);
                    SetResult(std::move(result->result), &response);
@@ -247,7 +254,9 @@ void ConnectionHost::Impl::OnInvoke(const IncomingCall& call, OutcomeDone done) 
     std::move(done)(Answered(response));
   };
   client->invokes.emplace(call_id, std::pair(call.deadline, OutcomeDone(std::move(answered))));
-  At(call.deadline, Guard([client, call_id](Impl&) {
+  At(call.deadline, Guard([weak = std::weak_ptr<Client>(client), call_id](Impl&) {
+       const ClientPtr client = weak.lock();
+       if (client == nullptr) return;
        const auto waits = client->invokes.find(call_id);
        if (waits == client->invokes.end()) return;
        OutcomeDone late = std::move(waits->second.second);

@@ -21,6 +21,11 @@ using internal::v1::RoomChange;
 // Nobody guesses it: 32 hexadecimal digits from the system's random source.
 std::string RandomId() { return absl::StrCat(RandomBootId(), RandomBootId()); }
 
+// Before Redis is told again what it could not be told.
+constexpr absl::Duration kRetry = absl::Seconds(1);
+// Of one connection, that wait for their turn.
+constexpr size_t kMaxSteps = 256;
+
 v1::OpenResponse::Goodbye GoodbyeFor(absl::string_view reason) {
   v1::OpenResponse::Goodbye goodbye;
   goodbye.set_reason(std::string(reason));
@@ -48,6 +53,7 @@ void ConnectionHost::Impl::Attach(const ClientPtr& client) {
   }
   client->id = client->hello.id().empty() ? RandomId() : client->hello.id();
   client->resume_token = RandomId();
+  ++claiming[client->id];
   parts.presence.Claim(client->id, parts.membership.self(), client->hello.resume_token(), client->resume_token,
                        Guard([client](Impl& self, absl::StatusOr<Presence::Claimed> claimed) {
                          self.OnClaimed(client, std::move(claimed));
@@ -55,22 +61,23 @@ void ConnectionHost::Impl::Attach(const ClientPtr& client) {
 }
 
 void ConnectionHost::Impl::OnClaimed(const ClientPtr& client, absl::StatusOr<Presence::Claimed> claimed) {
+  if (--claiming.at(client->id) == 0) claiming.erase(client->id);
   if (!claimed.ok()) {
+    if (ReasonOf(claimed.status()) != v1::ERROR_REASON_CONNECTION_EXISTS) {
+      // It may have been done, and nobody knows the claim.
+      const bool shown = !client->hello.resume_token().empty();
+      owed.push_back({.id = client->id,
+                      .claim = {.boot = parts.membership.self().boot, .epoch = 0},
+                      .resume_window = shown ? settings.resume_window : absl::ZeroDuration(),
+                      .kind = RoomChange::KIND_UNSPECIFIED,
+                      .leaves = {}});
+      RetrySoon();
+    }
     if (client->phase == Client::Phase::kGone) return;
     Remove(client, Why::kMoved, nullptr, claimed.status());
     return client->stream->Refuse(claimed.status());
   }
   client->claim = claimed->claim;
-  if (client->phase == Client::Phase::kGone) {
-    // Its stream ended meanwhile. What it came back to is kept for its next try.
-    const bool kept = claimed->state.has_value() && !client->finished;
-    Settle({.id = client->id,
-            .claim = client->claim,
-            .resume_window = kept ? settings.resume_window : absl::ZeroDuration(),
-            .kind = RoomChange::KIND_UNSPECIFIED,
-            .leaves = {}});
-    return;
-  }
   const auto former = by_id.find(client->id);
   if (former != by_id.end()) {
     const v1::OpenResponse::Goodbye goodbye = GoodbyeFor("taken_over");
@@ -83,6 +90,16 @@ void ConnectionHost::Impl::OnClaimed(const ClientPtr& client, absl::StatusOr<Pre
     envelope.mutable_connection_moved()->set_epoch(client->claim.epoch);
     parts.bus.Publish(parts.keys.ChannelBoot(claimed->former_boot), std::move(envelope),
                       [](const absl::StatusOr<int64_t>&) {});
+  }
+  if (client->phase == Client::Phase::kGone) {
+    // Its stream ended meanwhile. What it came back to is kept for its next try.
+    const bool kept = claimed->state.has_value() && !client->finished;
+    Settle({.id = client->id,
+            .claim = client->claim,
+            .resume_window = kept ? settings.resume_window : absl::ZeroDuration(),
+            .kind = RoomChange::KIND_UNSPECIFIED,
+            .leaves = {}});
+    return;
   }
   client->phase = Client::Phase::kEntering;
   client->connected_at = absl::FromUnixMicros(client->claim.epoch);
@@ -223,7 +240,9 @@ void ConnectionHost::Impl::Settle(Settlement settlement) {
   const auto end = [now](Impl& self) {
     if (--now->running != 0) return;
     --self.settling;
-    if (now->left.resume_window.has_value() || !now->left.leaves.empty()) self.owed.push_back(std::move(now->left));
+    if (!now->left.resume_window.has_value() && now->left.leaves.empty()) return;
+    self.owed.push_back(std::move(now->left));
+    self.RetrySoon();
   };
   const auto here = by_id.find(settlement.id);
   for (auto& [room, member] : settlement.leaves) {
@@ -250,7 +269,31 @@ void ConnectionHost::Impl::Settle(Settlement settlement) {
 }
 
 void ConnectionHost::Impl::SettleOwed() {
-  for (Settlement& settlement : std::exchange(owed, {})) Settle(std::move(settlement));
+  for (Settlement& settlement : std::exchange(owed, {})) {
+    if (settlement.claim.epoch != 0) {
+      Settle(std::move(settlement));
+    } else if (claiming.contains(settlement.id)) {
+      owed.push_back(std::move(settlement));
+      RetrySoon();
+    } else if (!by_id.contains(settlement.id)) {
+      Settle(std::move(settlement));
+    }
+  }
+}
+
+void ConnectionHost::Impl::RetrySoon() {
+  if (std::exchange(retrying, true)) return;
+  At(MonotonicNow() + kRetry, Guard([](Impl& self) {
+       self.retrying = false;
+       self.SettleOwed();
+       self.StoreDirty();
+     }));
+}
+
+void ConnectionHost::Impl::StoreDirty() {
+  for (const auto& [id, client] : by_id) {
+    if (client->dirty && !client->storing) StoreNow(client);
+  }
 }
 
 void ConnectionHost::Impl::OnMoved(const std::string& id, int64_t epoch) {
@@ -260,15 +303,17 @@ void ConnectionHost::Impl::OnMoved(const std::string& id, int64_t epoch) {
   Remove(ClientPtr(found->second), Why::kMoved, &goodbye, absl::OkStatus());
 }
 
-// After an outage: that another node has claimed a connection may not have been heard.
-void ConnectionHost::Impl::CheckClaims() {
-  for (const auto& [id, client] : by_id) {
-    parts.presence.Lookup(
-        id, Guard([id = id, epoch = client->claim.epoch](
-                      Impl& self, const absl::StatusOr<std::optional<internal::v1::ConnectionRecord>>& record) {
-          if (record.ok() && record->has_value() && (*record)->epoch() > epoch) self.OnMoved(id, (*record)->epoch());
-        }));
-  }
+void ConnectionHost::Impl::Lose(const ClientPtr& client) {
+  const v1::OpenResponse::Goodbye goodbye = GoodbyeFor("lost");
+  Remove(client, Why::kLost, &goodbye, BackplaneUnavailable("this node has lost its place in the cluster"));
+}
+
+// Another node may have claimed it unheard, or Redis may have lost what it had.
+void ConnectionHost::Impl::CheckClaim(const ClientPtr& client) {
+  parts.presence.Lookup(client->id, Guard([client](Impl& self, const auto& record) {
+                          if (!record.ok() || client->phase == Client::Phase::kGone) return;
+                          record->has_value() ? self.OnMoved(client->id, (*record)->epoch()) : self.Lose(client);
+                        }));
 }
 
 void ConnectionHost::Impl::RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives,
@@ -301,13 +346,14 @@ void ConnectionHost::Impl::StoreNow(const ClientPtr& client) {
                          absl::Status status = counts.status();
                          if (counts.ok() && !*counts) {
                            status = NoSuchConnection(client->id);
-                           self.OnMoved(client->id, client->claim.epoch + 1);
+                           self.CheckClaim(client);
                          }
                          if (client->phase != Client::Phase::kGone) {
                            if (client->dirty) {
                              self.StoreNow(client);
                            } else if (!status.ok()) {
-                             client->dirty = true;  // Written again when Redis is back.
+                             client->dirty = true;
+                             self.RetrySoon();
                            }
                          }
                          for (Ended& done : waiting) std::move(done)(status);
@@ -333,31 +379,42 @@ void ConnectionHost::Impl::RunDue() {
 void ConnectionHost::Impl::Do(const ClientPtr& client, absl::Time deadline, absl::AnyInvocable<void(Ended) &&> run,
                               Ended done) {
   if (client->phase == Client::Phase::kGone) return std::move(done)(NoSuchConnection(client->id));
+  if (client->steps.size() >= kMaxSteps) {
+    return std::move(done)(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "too much is asked of the connection at once",
+                                     {{"limit", "steps"}}));
+  }
   client->steps.push_back({.deadline = deadline, .run = std::move(run), .done = std::move(done)});
   if (!client->stepping) NextStep(client);
 }
 
 void ConnectionHost::Impl::NextStep(const ClientPtr& client) {
-  client->stepping = client->phase != Client::Phase::kGone && !client->steps.empty();
-  if (!client->stepping) return;
-  Step step = std::move(client->steps.front());
-  client->steps.pop_front();
-  client->current = std::move(step.done);
-  const auto ended = Guard([client, number = ++client->step_number](Impl& self, absl::Status status) {
-    if (client->step_number != number || !client->current.has_value()) return;
-    Ended done = *std::exchange(client->current, std::nullopt);
-    std::move(done)(std::move(status));
-    self.NextStep(client);
-  });
-  if (step.deadline <= MonotonicNow()) {
-    return Ended(ended)(MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the connection was busy until the deadline"));
+  client->stepping = false;
+  while (client->phase != Client::Phase::kGone && !client->steps.empty() && !client->stepping) {
+    Step step = std::move(client->steps.front());
+    client->steps.pop_front();
+    if (step.deadline <= MonotonicNow()) {
+      std::move(step.done)(MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the connection was busy until the deadline"));
+      continue;
+    }
+    client->stepping = true;
+    client->current = std::move(step.done);
+    std::move(step.run)(Guard([client, number = ++client->step_number](Impl& self, absl::Status status) {
+      if (client->step_number != number || !client->current.has_value()) return;
+      Ended done = *std::exchange(client->current, std::nullopt);
+      std::move(done)(std::move(status));
+      self.NextStep(client);
+    }));
+    return;
   }
-  std::move(step.run)(ended);
 }
 
 void ConnectionHost::Impl::EndSteps(const ClientPtr& client) {
+  // What had begun may have been done.
+  if (client->current.has_value()) {
+    Ended begun = *std::exchange(client->current, std::nullopt);
+    std::move(begun)(WithMetadata(NoSuchConnection(client->id), "asked", "true"));
+  }
   std::vector<Ended> ends;
-  if (client->current.has_value()) ends.push_back(*std::exchange(client->current, std::nullopt));
   for (Step& step : client->steps) ends.push_back(std::move(step.done));
   client->steps.clear();
   for (Ended& done : client->stored) ends.push_back(std::move(done));
@@ -418,17 +475,14 @@ void ConnectionHost::OnServing(bool serving) {
   for (const auto& [id, client] : impl_->by_id) {
     if (client->claim.boot != boot) former.push_back(client);
   }
-  const v1::OpenResponse::Goodbye goodbye = GoodbyeFor("lost");
-  const absl::Status why = BackplaneUnavailable("this node has lost its place in the cluster");
-  for (const ClientPtr& client : former) impl_->Remove(client, Impl::Why::kLost, &goodbye, why);
+  for (const ClientPtr& client : former) impl_->Lose(client);
 }
 
 void ConnectionHost::OnBackplane(const absl::Status& state) {
   if (!state.ok()) return;
   impl_->SettleOwed();
-  for (const auto& [id, client] : impl_->by_id) {
-    if (client->dirty && !client->storing) impl_->StoreNow(client);
-  }
+  impl_->StoreDirty();
+  for (const auto& [id, client] : impl_->by_id) impl_->CheckClaim(client);
 }
 
 void ConnectionHost::Drain(const std::vector<std::string>& alternatives) {

@@ -36,6 +36,34 @@ inline constexpr int kHistoryPage = 256;
 using Ended = absl::AnyInvocable<void(absl::Status) &&>;
 using OutcomeDone = absl::AnyInvocable<void(Outcome) &&>;
 
+// What was heard in a room and waits, within limits. Empty, it takes no memory elsewhere.
+class Backlog {
+ public:
+  static constexpr size_t kMaxCount = 10'000;
+  static constexpr size_t kMaxBytes = size_t{8} << 20;
+
+  bool empty() const { return items_.empty(); }
+  bool full() const { return items_.size() >= kMaxCount || bytes_ >= kMaxBytes; }
+  const HeardPtr& front() const { return items_.front(); }
+  void Push(HeardPtr heard) {
+    bytes_ += heard->bytes;
+    items_.push_back(std::move(heard));
+  }
+  void Pop() {
+    bytes_ -= items_.front()->bytes;
+    items_.pop_front();
+  }
+  // For as long as new ones come meanwhile, too.
+  std::list<HeardPtr> TakeAll() {
+    bytes_ = 0;
+    return std::exchange(items_, {});
+  }
+
+ private:
+  std::list<HeardPtr> items_;
+  size_t bytes_ = 0;
+};
+
 // A connection's place in a room.
 struct Seat {
   int64_t joined_at_us = 0;
@@ -49,9 +77,9 @@ struct Seat {
   uint64_t last_offset = 0;  // Of what it was sent; 0: nothing yet, or no history.
   // It is being sent what it missed; what is said meanwhile waits.
   bool catching_up = false;
-  std::list<HeardPtr> waiting;
+  Backlog waiting;
   // What waits for the hook `say.deliver`; the first of it is being asked about.
-  std::list<HeardPtr> asked;
+  Backlog asked;
 };
 using SeatPtr = std::shared_ptr<Seat>;
 
@@ -86,6 +114,7 @@ struct Client {
   uint64_t verbs_handled = 0;
   uint64_t messages_sent = 0;
 
+  size_t waiting_bytes = 0;      // Of verbs among the steps.
   std::list<Step> steps;         // An empty list takes no memory elsewhere.
   std::optional<Ended> current;  // Of the step that has begun.
   uint64_t step_number = 0;
@@ -110,7 +139,8 @@ struct LocalRoom {
   uint64_t last_offset = 0;  // Of what was heard.
   // Something may have been missed: the history is read, and what is said meanwhile waits.
   bool catching_up = false;
-  std::list<HeardPtr> waiting;
+  uint64_t interruptions = 0;  // What was asked of the history before the last of them does not count.
+  Backlog waiting;
 };
 
 // What Redis has to be told of a connection that is gone from here.
@@ -144,11 +174,16 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   void Remove(const ClientPtr& client, Why why, const v1::OpenResponse::Goodbye* goodbye, const absl::Status& status);
   void Settle(Settlement settlement);
   void SettleOwed();
+  // What Redis could not be told is told again in a moment, though nobody says that it is well.
+  void RetrySoon();
   void OnMoved(const std::string& id, int64_t epoch);
-  void CheckClaims();
+  // It is not known to Redis any more: its client may come back.
+  void Lose(const ClientPtr& client);
+  void CheckClaim(const ClientPtr& client);
   void RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives, const absl::Status& why);
   void Store(const ClientPtr& client, Ended done);
   void StoreNow(const ClientPtr& client);
+  void StoreDirty();
   // Runs `task` then: for whoever waits for something that may never come.
   void At(absl::Time when, absl::AnyInvocable<void() &&> task);
   void RunDue();
@@ -189,7 +224,8 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   void Deliver(const ClientPtr& client, const SeatPtr& seat, const std::string& room, const HeardPtr& heard,
                OutboxWriter writer);
   void AskNext(const ClientPtr& client, const SeatPtr& seat, const std::string& room);
-  void OnRoomDestroyed(const std::string& room);
+  // Those who are in a room of that name that was made before then are in none.
+  void OnRoomDestroyed(const std::string& room, absl::Time before);
   // Sends what the history has after `offset`, then what waits. `first`: its beginning, if it was read already.
   void CatchUp(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
                std::optional<RoomStore::History> first);
@@ -213,6 +249,8 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   absl::btree_map<std::string, ClientPtr, std::less<>> by_id;  // Those that have their ids.
   absl::flat_hash_map<std::string, LocalRoom> rooms;
   std::vector<Settlement> owed;  // Redis was away.
+  bool retrying = false;
+  absl::flat_hash_map<std::string, size_t> claiming;  // Ids that are being claimed, and by how many.
   size_t settling = 0;
   std::optional<absl::Status> refusing;  // The node drains.
   std::multimap<absl::Time, absl::AnyInvocable<void() &&>> due;

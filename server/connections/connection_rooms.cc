@@ -16,17 +16,19 @@ using internal::v1::RoomRecord;
 constexpr size_t kMaxRooms = 256;
 // So many writes take less than waking another thread would.
 constexpr size_t kWrittenHere = 8;
-// What waits for a member that is catching up, or for its hook: past it, the oldest is dropped.
-constexpr size_t kMaxWaiting = 10'000;
 // Who waits in vain for its own joining to be heard (it can be lost with a connection to Redis) hears all the same, after this.
 constexpr absl::Duration kHearingTimeout = absl::Seconds(2);
+// Before a room's history is read again that could not be.
+constexpr absl::Duration kCatchUpRetry = absl::Milliseconds(200);
+// Before it is looked again whether a client has read what it was sent.
+constexpr absl::Duration kRoomRetry = absl::Milliseconds(20);
 
-// Queues what waits. False: something was dropped.
-bool Queue(const HeardPtr& heard, std::list<HeardPtr>* queue) {
-  queue->push_back(heard);
-  if (queue->size() <= kMaxWaiting) return true;
-  queue->pop_front();
-  return false;
+// Queues what waits. False: something was dropped, the oldest.
+bool Queue(const HeardPtr& heard, Backlog* backlog) {
+  const bool full = backlog->full();
+  if (full) backlog->Pop();
+  backlog->Push(heard);
+  return !full;
 }
 
 absl::Status NotMember(const Client& client, const std::string& room) {
@@ -139,9 +141,15 @@ void ConnectionHost::Impl::Enter(const ClientPtr& client, const std::string& roo
     local.record = result->record;
     local.known = true;
     // Offsets are times: from here on it would miss something.
-    if (fresh) local.last_offset = std::max(local.last_offset, static_cast<uint64_t>(seat->joined_at_us));
+    if (fresh && local.record.history_messages() != 0) {
+      const auto joined_at = static_cast<uint64_t>(seat->joined_at_us);
+      seat->last_offset = std::max(seat->last_offset, joined_at);
+      // While it is catching up, others still miss what came before.
+      if (!local.catching_up) local.last_offset = std::max(local.last_offset, joined_at);
+    }
     self.TryEntered(seat);
     self.At(MonotonicNow() + kHearingTimeout, self.Guard([seat](Impl& host) {
+      seat->heard = true;
       seat->hears = true;
       host.TryEntered(seat);
     }));
@@ -226,7 +234,9 @@ void ConnectionHost::Impl::Say(const ClientPtr& client, const std::string& room,
   if (!parts.hooks.Idle(kHookReceive, record)) question.connection = Subject(*client);
   parts.hooks.Ask(std::move(question), record,
                   Guard([client, room, done = std::move(done)](Impl& self, absl::StatusOr<Content> said) mutable {
+                    if (client->phase == Client::Phase::kGone) return;
                     if (!said.ok()) return std::move(done)(said.status());
+                    if (!client->seats.contains(room)) return std::move(done)(NotMember(*client, room));
                     self.parts.rooms.Say(room, {.from = client->id, .content = *std::move(said)}, std::move(done));
                   }));
 }
@@ -237,12 +247,13 @@ void ConnectionHost::Impl::Hear(const RoomFeed::Incoming& saying) {
   if (found == rooms.end()) return;
   LocalRoom& room = found->second;
   const HeardPtr heard = HearSaying(saying, !parts.hooks.Idle(kHookDeliver, room.record));
-  room.last_offset = std::max(room.last_offset, heard->offset);
   if (room.catching_up) {
+    // What was said before it may be missing still.
     Queue(heard, &room.waiting);
-  } else {
-    Spread(room, name, heard);
+    return;
   }
+  room.last_offset = std::max(room.last_offset, heard->offset);
+  Spread(room, name, heard);
 }
 
 void ConnectionHost::Impl::Spread(LocalRoom& room, const std::string& name, const HeardPtr& heard) {
@@ -265,12 +276,13 @@ void ConnectionHost::Impl::Deliver(const ClientPtr& client, const SeatPtr& seat,
   seat->last_offset = std::max(seat->last_offset, heard->offset);
   if (!seat->asked.empty() || !parts.hooks.Idle(kHookDeliver, rooms.at(room).record)) {
     // The first of them is being asked about, and stays.
-    if (seat->asked.size() >= kMaxWaiting) {
+    if (seat->asked.full()) {
       client->stream->MarkGap();
       return;
     }
-    seat->asked.push_back(heard);
-    if (seat->asked.size() == 1) AskNext(client, seat, room);
+    const bool idle = seat->asked.empty();
+    seat->asked.Push(heard);
+    if (idle) AskNext(client, seat, room);
     return;
   }
   ++client->messages_sent;
@@ -278,6 +290,13 @@ void ConnectionHost::Impl::Deliver(const ClientPtr& client, const SeatPtr& seat,
 }
 
 void ConnectionHost::Impl::AskNext(const ClientPtr& client, const SeatPtr& seat, const std::string& room) {
+  // Nobody is asked any more: what waits is not left waiting.
+  while (!seat->asked.empty() && parts.hooks.Idle(kHookDeliver, rooms.at(room).record)) {
+    ++client->messages_sent;
+    client->stream->SendMessage(seat->asked.front()->frame, seat->asked.front()->bytes, OutboxWriter::kPusher);
+    seat->asked.Pop();
+  }
+  if (seat->asked.empty()) return;
   const HeardPtr heard = seat->asked.front();
   RoomHooks::Question question{.hook = kHookDeliver,
                                .room = room,
@@ -298,13 +317,15 @@ void ConnectionHost::Impl::AskNext(const ClientPtr& client, const SeatPtr& seat,
                                                                                              .offset = heard->offset});
                       client->stream->SendMessage(frame, frame.Length(), OutboxWriter::kPusher);
                     }
-                    seat->asked.pop_front();
-                    if (!seat->asked.empty()) self.AskNext(client, seat, room);
+                    seat->asked.Pop();
+                    self.AskNext(client, seat, room);
                   }));
 }
 
 void ConnectionHost::OnChange(const RoomChange& change, absl::Time) {
-  if (change.kind() == RoomChange::KIND_DESTROYED) return impl_->OnRoomDestroyed(change.room());
+  if (change.kind() == RoomChange::KIND_DESTROYED) {
+    return impl_->OnRoomDestroyed(change.room(), absl::InfiniteFuture());
+  }
   if (change.kind() != RoomChange::KIND_JOINED) return;
   for (const internal::v1::RoomMemberRecord& member : change.members()) {
     const auto client = impl_->by_id.find(member.connection_id());
@@ -317,7 +338,7 @@ void ConnectionHost::OnChange(const RoomChange& change, absl::Time) {
   }
 }
 
-void ConnectionHost::Impl::OnRoomDestroyed(const std::string& room) {
+void ConnectionHost::Impl::OnRoomDestroyed(const std::string& room, absl::Time before) {
   const auto local = rooms.find(room);
   if (local == rooms.end()) return;
   v1::OpenResponse left;
@@ -326,7 +347,8 @@ void ConnectionHost::Impl::OnRoomDestroyed(const std::string& room) {
   std::vector<std::pair<ClientPtr, SeatPtr>> members;
   for (const auto& [id, member] : local->second.members) {
     // One that is just entering is in the room that comes after it, if any.
-    if (member.second->joined || member.second->heard) members.push_back(member);
+    const SeatPtr& seat = member.second;
+    if (seat->heard && absl::FromUnixMicros(seat->joined_at_us) < before) members.push_back(member);
   }
   for (const auto& [client, seat] : members) {
     Ended entered = std::exchange(seat->entered, {});
@@ -345,6 +367,11 @@ void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const SeatPtr& seat,
                                    std::optional<RoomStore::History> first) {
   if (seat->gone) return;
   if (!first.has_value()) {
+    if (!client->stream->HasRoom()) {
+      // It reads what it has got first: more would push that out.
+      return At(MonotonicNow() + kRoomRetry,
+                Guard([client, seat, room](Impl& self) { self.CatchUp(client, seat, room, std::nullopt); }));
+    }
     parts.rooms.ReadHistory(room, seat->last_offset, kHistoryPage,
                             Guard([client, seat, room](Impl& self, absl::StatusOr<RoomStore::History> history) {
                               if (!history.ok() || !history->complete) client->stream->MarkGap();
@@ -362,7 +389,7 @@ void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const SeatPtr& seat,
     seat->catching_up = true;
     return CatchUp(client, seat, room, std::nullopt);
   }
-  for (const HeardPtr& heard : std::exchange(seat->waiting, {})) {
+  for (const HeardPtr& heard : seat->waiting.TakeAll()) {
     Deliver(client, seat, room, heard, OutboxWriter::kPusher);
   }
 }
@@ -370,11 +397,23 @@ void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const SeatPtr& seat,
 void ConnectionHost::Impl::CatchUpRoom(const std::string& name) {
   const auto found = rooms.find(name);
   if (found == rooms.end()) return;
+  const uint64_t interruptions = found->second.interruptions;
   parts.rooms.ReadHistory(name, found->second.last_offset, kHistoryPage,
-                          Guard([name](Impl& self, absl::StatusOr<RoomStore::History> history) {
+                          Guard([name, interruptions](Impl& self, absl::StatusOr<RoomStore::History> history) {
                             const auto local = self.rooms.find(name);
                             if (local == self.rooms.end() || !local->second.catching_up) return;
                             LocalRoom& room = local->second;
+                            // There was another: its end reads anew.
+                            if (room.interruptions != interruptions) return;
+                            if (ReasonOf(history.status()) == v1::ERROR_REASON_BACKPLANE_UNAVAILABLE) {
+                              // Cut again, as it seems.
+                              return self.At(MonotonicNow() + kCatchUpRetry,
+                                             self.Guard([name, interruptions](Impl& host) {
+                                               const auto still = host.rooms.find(name);
+                                               if (still == host.rooms.end()) return;
+                                               if (still->second.interruptions == interruptions) host.CatchUpRoom(name);
+                                             }));
+                            }
                             if (!history.ok() || !history->complete) {
                               for (const auto& [id, member] : room.members) member.first->stream->MarkGap();
                             }
@@ -387,8 +426,10 @@ void ConnectionHost::Impl::CatchUpRoom(const std::string& name) {
                               if (history->more) return self.CatchUpRoom(name);
                             }
                             room.catching_up = false;
-                            for (const HeardPtr& heard : std::exchange(room.waiting, {}))
+                            for (const HeardPtr& heard : room.waiting.TakeAll()) {
+                              room.last_offset = std::max(room.last_offset, heard->offset);
                               self.Spread(room, name, heard);
+                            }
                           }));
 }
 
@@ -397,26 +438,33 @@ void ConnectionHost::Impl::OnInterrupted() {
   for (auto& [name, room] : rooms) {
     // Without a message, or a joining, heard so far nobody knows from where on.
     room.catching_up = room.record.history_messages() != 0 && room.last_offset != 0;
+    ++room.interruptions;
     for (const auto& [id, member] : room.members) {
       if (!room.catching_up) member.first->stream->MarkGap();
       seats.push_back(member.second);
     }
   }
   for (const SeatPtr& seat : seats) {
+    // When its joining was heard, if it was, is not known any more.
+    seat->heard = seat->heard || seat->joined;
     seat->hears = true;
     TryEntered(seat);
   }
 }
 
 void ConnectionHost::Impl::OnResumed() {
-  CheckClaims();
+  for (const auto& [id, client] : by_id) CheckClaim(client);
   std::vector<std::string> names;
   for (const auto& [name, room] : rooms) names.push_back(name);
   for (const std::string& name : names) {
     if (rooms.at(name).catching_up) CatchUpRoom(name);
-    // That it was destroyed may not have been heard.
+    // That it was destroyed, and perhaps made anew, may not have been heard.
     parts.rooms.Read(name, Guard([name](Impl& self, const absl::StatusOr<RoomView>& view) {
-                       if (ReasonOf(view.status()) == v1::ERROR_REASON_ROOM_NOT_FOUND) self.OnRoomDestroyed(name);
+                       if (ReasonOf(view.status()) == v1::ERROR_REASON_ROOM_NOT_FOUND) {
+                         self.OnRoomDestroyed(name, absl::InfiniteFuture());
+                       } else if (view.ok()) {
+                         self.OnRoomDestroyed(name, view->created_at);
+                       }
                      }));
   }
 }

@@ -17,7 +17,8 @@ namespace {
 
 using google::protobuf::Value;
 
-constexpr size_t kMaxSteps = 256;
+// Of verbs of one connection that wait for their turn.
+constexpr size_t kMaxWaitingBytes = size_t{8} << 20;
 constexpr size_t kMaxCalls = 64;
 
 Value True() {
@@ -60,11 +61,16 @@ void ConnectionHost::Impl::Verb(HostId id, v1::OpenRequest::Verb verb) {
   const ClientPtr client = found->second;
   ++client->verbs_handled;
   if (verb.verb() == "call") return CallVerb(client, std::move(verb));
-  if (client->steps.size() >= kMaxSteps) return Reply(*client, verb.message_id(), TooMuchAtOnce("verbs"));
+  const size_t bytes = verb.ByteSizeLong();
+  if (client->waiting_bytes != 0 && client->waiting_bytes + bytes > kMaxWaitingBytes) {
+    return Reply(*client, verb.message_id(), TooMuchAtOnce("verbs"));
+  }
+  client->waiting_bytes += bytes;
   auto shared = std::make_shared<const v1::OpenRequest::Verb>(std::move(verb));
   Do(client, absl::InfiniteFuture(),
      Guard([client, shared](Impl& self, Ended ended) { self.DoVerb(client, *shared, std::move(ended)); }),
-     Guard([client, shared](Impl& self, const absl::Status& status) {
+     Guard([client, shared, bytes](Impl& self, const absl::Status& status) {
+       client->waiting_bytes -= bytes;
        // Others have sent their own.
        if (!status.ok()) self.Reply(*client, shared->message_id(), status);
      }));

@@ -20,7 +20,9 @@ bool Requires(const internal::v1::RoomRecord& room, absl::string_view hook) {
 }
 
 // The hook has judged, rather than kept from it.
-bool IsVerdict(const absl::Status& error) { return ReasonOf(error) == v1::ERROR_REASON_HANDLER_FAILED; }
+bool IsVerdict(const absl::Status& error) {
+  return ReasonOf(error) == v1::ERROR_REASON_HANDLER_FAILED && !MetadataOf(error).contains("lost");
+}
 
 // A call's arguments are a list.
 Content AsArguments(const Content& content) {

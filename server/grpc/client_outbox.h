@@ -93,6 +93,12 @@ class ClientOutbox {
     Write(OutboxWriter::kOffload);
   }
 
+  // Half of the limit on frames that may be dropped is free.
+  bool has_room() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return droppable_bytes_ <= limits_.droppable_bytes / 2;
+  }
+
   // Frames dropped so far.
   uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
 
@@ -208,7 +214,7 @@ class ClientOutbox {
   Frame frame_;  // Belongs to the write under way.
   std::atomic<uint64_t> missed_ = 0;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   Items droppable_ ABSL_GUARDED_BY(mutex_);
   Items kept_ ABSL_GUARDED_BY(mutex_);
   size_t droppable_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -68,7 +68,8 @@ void MethodTable::Detach(AppId id) {
   const App app = std::move(found->second);
   apps_.erase(found);
   for (const CallKey key : app.in_flight) {
-    End(key, Failed(MakeError(v1::ERROR_REASON_HANDLER_FAILED, "the application went away while it ran the call")));
+    End(key, Failed(MakeError(v1::ERROR_REASON_HANDLER_FAILED, "the application went away while it ran the call",
+                              {{"lost", "true"}})));
   }
 }
 

@@ -54,7 +54,7 @@ void DumpStream::Walk() {
     }
     kind_ = CacheKind::kList;
   }
-  if (!walk_.has_value()) walk_.emplace(loop(), scan_, kind_, prefix_);
+  if (!walk_.has_value()) walk_.emplace(loop(), scan_, kind_, prefix_, CacheWalk::kVisits);
   walk_->Next([this, self = shared_from_this()](absl::StatusOr<std::vector<std::string>> keys) {
     if (!keys.ok()) return End(keys.status());
     keys_.assign(std::make_move_iterator(keys->begin()), std::make_move_iterator(keys->end()));

@@ -8,7 +8,7 @@ namespace actioncluster {
 
 void KeyStream::Find() {
   keys_.clear();
-  if (!walk_.has_value()) walk_.emplace(loop(), scan_, CacheKind::kValue, prefix_);
+  if (!walk_.has_value()) walk_.emplace(loop(), scan_, CacheKind::kValue, prefix_, CacheWalk::kPassesOn);
   if (walk_->done()) return End(absl::OkStatus());
   walk_->Next([this, self = shared_from_this()](absl::StatusOr<std::vector<std::string>> keys) {
     if (!keys.ok()) return End(keys.status());
@@ -28,7 +28,7 @@ bool KeyStream::Make(v1::ListKeysResponse* frame, bool*) {
 void LockStream::Find() {
   locks_.clear();
   next_ = 0;
-  if (!walk_.has_value()) walk_.emplace(loop(), scan_, CacheKind::kLock, prefix_);
+  if (!walk_.has_value()) walk_.emplace(loop(), scan_, CacheKind::kLock, prefix_, CacheWalk::kPassesOn);
   if (walk_->done()) return End(absl::OkStatus());
   walk_->Next([this, self = shared_from_this()](absl::StatusOr<std::vector<std::string>> keys) {
     if (!keys.ok()) return End(keys.status());

@@ -34,7 +34,10 @@ class Tour : public std::enable_shared_from_this<Tour> {
 
  private:
   Tour(Loop& loop, CacheScan& scan, CacheKind kind, const std::string& prefix, Caller caller, Visit visit, Done done)
-      : walk_(loop, scan, kind, prefix), caller_(std::move(caller)), visit_(std::move(visit)), done_(std::move(done)) {}
+      : walk_(loop, scan, kind, prefix, CacheWalk::kVisits),
+        caller_(std::move(caller)),
+        visit_(std::move(visit)),
+        done_(std::move(done)) {}
 
   void Continue() {
     if (caller_.gone()) return std::move(done_)(Caller::Gone());

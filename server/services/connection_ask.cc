@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "backplane/domain/content.h"
 #include "backplane/domain/error.h"
 
@@ -34,7 +35,16 @@ class Asking : public std::enable_shared_from_this<Asking> {
       asked_again_ = true;
       return Ask();
     }
-    std::move(answer_)(std::move(result));
+    std::move(answer_)(WasLost(result.status()) ? Gone() : std::move(result));
+  }
+  // The node went, and the connection with it, when it may have been doing what was asked.
+  static bool WasLost(const absl::Status& status) {
+    return ReasonOf(status) == v1::ERROR_REASON_HANDLER_FAILED && MetadataOf(status).contains("lost");
+  }
+  absl::Status Gone() const {
+    return MakeError(v1::ERROR_REASON_CONNECTION_NOT_FOUND,
+                     absl::StrCat("the connection ", question_.connection_id, " was lost with its node"),
+                     {{"asked", "true"}});
   }
   // A node that does not hold the connection says so with its name; one that was about to do something when it went, that it was `asked`.
   static bool HasMoved(const absl::Status& status) {

@@ -16,7 +16,7 @@ namespace {
 // More than can be outstanding: who is so far ahead of the host is flooding.
 constexpr size_t kMaxUnhandled = 16'384;
 constexpr size_t kMaxUnhandledBytes = size_t{64} * 1024 * 1024;
-constexpr size_t kMaxComplaints = 256;
+constexpr size_t kMaxHeld = 256;
 
 v1::OpenResponse GoodbyeFrame(v1::OpenResponse::Goodbye goodbye) {
   v1::OpenResponse frame;
@@ -121,7 +121,7 @@ void ConnectionStream::HandleHello(v1::OpenRequest::Hello hello) {
 }
 
 void ConnectionStream::Complain(const v1::OpenRequest* frame, const absl::Status& error) {
-  OnLoop(0, [this, complaint = ErrorFrame(frame, error)](HostId) mutable { SendComplaint(std::move(complaint)); });
+  OnLoop(0, [this, complaint = ErrorFrame(frame, error)](HostId) mutable { Send(std::move(complaint)); });
 }
 
 void ConnectionStream::OnLoop(size_t bytes, absl::AnyInvocable<void(HostId) &&> task) {
@@ -155,20 +155,37 @@ void ConnectionStream::Attach(v1::OpenRequest::Hello hello) {
 
 void ConnectionStream::Send(v1::OpenResponse frame) {
   const bool welcome = frame.has_welcome();
+  if (!welcomed_ && !welcome) return Hold(std::move(frame));
   const size_t bytes = frame.ByteSizeLong();
   if (!outbox_.PushKept(bytes, [frame = std::move(frame)] { return EncodeOpenResponse(frame); })) return TooSlow();
   if (!welcome) return;
   welcomed_ = true;
-  for (v1::OpenResponse& complaint : std::exchange(complaints_, {})) SendComplaint(std::move(complaint));
+  for (v1::OpenResponse& held : std::exchange(held_, {})) Send(std::move(held));
+  if (gap_held_) outbox_.MarkGap();
+}
+
+void ConnectionStream::Hold(v1::OpenResponse frame) {
+  held_.push_back(std::move(frame));
+  if (held_.size() > kMaxHeld) TooSlow();
+}
+
+void ConnectionStream::MarkGap() {
+  if (welcomed_) return outbox_.MarkGap();
+  gap_held_ = true;
 }
 
 bool ConnectionStream::SendInvoke(v1::OpenResponse frame) {
+  if (!welcomed_) {
+    Hold(std::move(frame));
+    return true;
+  }
   const size_t bytes = frame.ByteSizeLong();
   return outbox_.PushKept(bytes, streams_.limits().outbox_bytes,
                           [frame = std::move(frame)] { return EncodeOpenResponse(frame); });
 }
 
 void ConnectionStream::SendDirect(v1::OpenResponse frame) {
+  if (!welcomed_) return Hold(std::move(frame));
   const size_t bytes = frame.ByteSizeLong();
   if (!outbox_.PushDroppable(
           bytes, [frame = std::move(frame)] { return EncodeOpenResponse(frame); }, OutboxWriter::kPusher)) {
@@ -182,12 +199,6 @@ void ConnectionStream::SendMessage(const grpc::ByteBuffer& frame, size_t bytes, 
           bytes, [frame] { return frame; }, writer)) {
     TooSlow();
   }
-}
-
-void ConnectionStream::SendComplaint(v1::OpenResponse complaint) {
-  if (welcomed_) return Send(std::move(complaint));
-  complaints_.push_back(std::move(complaint));
-  if (complaints_.size() > kMaxComplaints) Flooded();
 }
 
 void ConnectionStream::Close(v1::OpenResponse::Goodbye goodbye, const absl::Status& why) {

@@ -45,7 +45,8 @@ class ConnectionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
   bool SendInvoke(v1::OpenResponse frame) override;
   void SendDirect(v1::OpenResponse frame) override;
   void SendMessage(const grpc::ByteBuffer& frame, size_t bytes, OutboxWriter writer) override;
-  void MarkGap() override { outbox_.MarkGap(); }
+  bool HasRoom() const override { return outbox_.has_room(); }
+  void MarkGap() override;
   uint64_t missed() const override { return outbox_.missed(); }
   void Close(v1::OpenResponse::Goodbye goodbye, const absl::Status& why) override;
   void Refuse(const absl::Status& why) override;
@@ -73,7 +74,8 @@ class ConnectionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
 
   // I/O thread.
   void Attach(v1::OpenRequest::Hello hello);
-  void SendComplaint(v1::OpenResponse complaint);
+  // Until it is welcomed, as that comes first.
+  void Hold(v1::OpenResponse frame);
   void TooSlow();
   void Flooded();
   // The stream ends so; false: it is ending already.
@@ -96,7 +98,8 @@ class ConnectionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
   bool over_ = false;  // The host has let go of it, or is not to have it any more.
   bool ending_ = false;
   bool welcomed_ = false;
-  std::vector<v1::OpenResponse> complaints_;  // Which wait until it is welcomed, as that comes first.
+  std::vector<v1::OpenResponse> held_;  // Until it is welcomed.
+  bool gap_held_ = false;
 
   std::atomic<size_t> unhandled_ = 0;  // Tasks that wait for the I/O thread, and what they keep.
   std::atomic<size_t> unhandled_bytes_ = 0;

@@ -1,10 +1,12 @@
-// What connections and rooms cost: whether each member of a room hears each message once and in order, and after how long; what an idle connection takes of its node's memory, beside a bare gRPC stream of the same run; and
+// What connections and rooms cost: whether each member of a room hears each message once and in order, and after how
+// long; what an idle connection takes of its node's memory, beside a bare gRPC stream of the same run; and
 // what a call of a connection on another node takes, in clusters of different sizes:
 //
 //   cmake --preset release && ninja -C build/release bench_connections
 //   build/release/bench_connections [--connections 10000] [--rooms 1000] [--rate 200] [--seconds 60] [--idle 10000] [--nodes 2,8,32]
 //
-// It starts redis-servers of its own and nodes, each a process. `--idle 0` and `--nodes 0` leave these out; without options it takes half a minute.
+// It starts redis-servers of its own and nodes, each a process. `--idle 0` and `--nodes 0` leave these out; without
+// options it takes half a minute.
 #include <cstdio>
 #include <string>
 #include <vector>

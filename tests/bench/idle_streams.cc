@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -73,7 +74,8 @@ double BytesEach(pid_t pid, const std::function<std::shared_ptr<grpc::Channel>()
       clients.push_back(std::make_unique<RawClient>(
           *stubs.back(), cluster::HelloOf(absl::StrCat("client-", clients.size())), RawClient::Options{}));
     }
-    for (size_t i = first; i < clients.size(); ++i) CHECK(clients[i]->AwaitWelcomeOrEnd().has_value());
+    for (size_t i = first; i < clients.size(); ++i)
+      CHECK(clients[i]->AwaitWelcomeOrEnd().has_value()) << cluster::Describe(clients[i]->AwaitEnd());
     for (size_t i = first; i < clients.size(); ++i) enter(*clients[i]);
   };
   open(kWarmUp);

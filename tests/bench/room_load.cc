@@ -33,7 +33,8 @@ constexpr absl::Duration kPatience = absl::Seconds(30);
 
 std::string RoomName(uint64_t room) { return absl::StrCat("room-", room); }
 
-// What one member hears. Message N is for room N % rooms, said by its member (N / rooms) % members: so each member knows which of each sender comes next.
+// What one member hears. Message N is for room N % rooms, said by its member (N / rooms) % members: so each member
+// knows which of each sender comes next.
 class Hearing {
  public:
   Hearing(uint64_t room, uint64_t rooms, uint64_t members, std::atomic<uint64_t>* heard)
@@ -92,7 +93,9 @@ class Crowd {
             hearing->Add(frame);
           }}));
     }
-    for (const auto& client : clients_) CHECK(client->AwaitWelcomeOrEnd().has_value());
+    for (const auto& client : clients_) {
+      CHECK(client->AwaitWelcomeOrEnd().has_value()) << cluster::Describe(client->AwaitEnd());
+    }
     for (uint64_t i = 0; i < count; ++i) {
       clients_[i]->Send(cluster::VerbOf("roomAdd", absl::StrCat("[\"", RoomName(i % rooms_), "\"]")));
     }

@@ -10,7 +10,8 @@ struct RoomLoad {
   double seconds = 10;
 };
 
-// Connections over three nodes, each in one room, whose members take turns at saying something at this rate, however long that takes. Prints what each member should have heard and has, and after how long. False: something
+// Connections over three nodes, each in one room, whose members take turns at saying something at this rate, however
+// long that takes. Prints what each member should have heard and has, and after how long. False: something
 // is missing, came twice, or out of its sender's order.
 bool MeasureRooms(const RoomLoad& load);
 

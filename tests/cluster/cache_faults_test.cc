@@ -143,7 +143,10 @@ TEST_F(CacheLoadingTest, ARedisThatIsLoadingIsNamed) {
   cluster_.redis().Kill();
   cluster_.redis().Start();  // Ready when it returns.
   std::cout << "Redis loaded for " << absl::Now() - begun << "\n";
-  EXPECT_TRUE(Await([&] { return Ask(cluster_.node(2), &Cache::Load, On<v1::LoadRequest>("k-999")).ok(); }));
+  // Each node finds out by itself that Redis is back.
+  for (const Node& node : cluster_.nodes()) {
+    EXPECT_TRUE(Await([&] { return Ask(node, &Cache::Load, On<v1::LoadRequest>("k-999")).ok(); }));
+  }
   over = true;
   caller.join();
   EXPECT_THAT(said, testing::Contains(testing::AnyOf(HasSubstr("LOADING"), HasSubstr("loading"))));
@@ -233,6 +236,10 @@ TEST_F(CacheFaultsTest, ConnectionsToRedisThatAreCutAgainAndAgainCountNothingTwi
   over = true;
   for (std::thread& thread : threads) thread.join();
   for (const auto& of_client : problems) EXPECT_THAT(of_client, IsEmpty());
+  // Each node connects anew by itself after the last cut.
+  for (const Node& node : cluster_.nodes()) {
+    EXPECT_TRUE(Await([&] { return Ask(node, &Cache::Load, On<v1::LoadRequest>("count")).ok(); }));
+  }
   const v1::LoadResponse count = Good(Ask(cluster_.node(1), &Cache::Load, On<v1::LoadRequest>("count")));
   EXPECT_EQ(count.value().number_value(), static_cast<double>(done));
   EXPECT_EQ(Good(Ask(cluster_.node(2), &Cache::ListLength, On<v1::ListLengthRequest>("list"))).length(), done);

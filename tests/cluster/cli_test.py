@@ -105,7 +105,15 @@ class ServeTest(CliTest):
         self.assertEqual(told.pop("ACTIONCLUSTER_CALL_CONNECTION_ID"), "")
         self.assertRegex(told.pop("ACTIONCLUSTER_CALL_CALLER_NODE_ID"), r"^actioncluster-worker-\d$")
         self.assertRegex(told.pop("ACTIONCLUSTER_CALL_DEADLINE"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
-        self.assertEqual(told, {})
+        self.assertEqual(told, {"ACTIONCLUSTER_CALL_SCOPE": "method", "ACTIONCLUSTER_CALL_ROOM": "", "ACTIONCLUSTER_CALL_FROM_CONNECTION_ID": ""})
+
+    def test_what_is_for_connections_is_offered_as_such(self):
+        self.serve("ban", "true", "--connection-method")
+        self.serve("say.receive", "cat", "--hook")
+        for name in ("connection/ban", "hook/say.receive"):
+            self.assertEqual([method["name"] for method in self.cli_json("rpc", "methods", "--prefix", name)[0]["methods"]], [name])
+        self.assertEqual(self.cli_error(NOT_FOUND, "rpc", "call", "ban")["reason"], "METHOD_NOT_FOUND")
+        self.cli_error(USAGE, "rpc", "serve", "ban", "--exec", "true", "--connection-method", "--hook")
 
     def test_a_command_that_fails_fails_the_call(self):
         self.serve("failing", "echo first >&2; echo 'what went wrong' >&2; exit 3")

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "tests/cluster/calls.h"
 
 namespace actioncluster::cluster {
@@ -79,7 +78,8 @@ v1::RoomServiceStatusResponse StatusOf(const Node& node, const std::string& room
 
 std::vector<std::string> MembersOf(const Node& node, const std::string& room) {
   std::vector<std::string> ids;
-  for (const v1::RoomMember& member : StatusOf(node, room).members()) ids.push_back(member.connection_id());
+  const v1::RoomServiceStatusResponse status = StatusOf(node, room);
+  for (const v1::RoomMember& member : status.members()) ids.push_back(member.connection_id());
   std::ranges::sort(ids);
   return ids;
 }
@@ -267,6 +267,7 @@ void RawClient::OnWriteDone(bool ok) {
 
 void RawClient::OnDone(const grpc::Status& status) {
   welcome_.Add({});
+  goodbyes_.Add({});
   end_.Add(status);
   done_.Notify();
 }

@@ -71,13 +71,15 @@ v1::OpenRequest VerbOf(const std::string& verb, absl::string_view arguments = "[
 // Of an error the reason, or its code if it has none; empty: there is none.
 std::string ErrorIn(const v1::OpenResponse::Reply& reply);
 
-// A client's stream of ConnectionService.Open, on gRPC's own threads: a test can have thousands. What comes is there to be awaited, each kind of frame by itself. Handles no invokes by itself.
+// A client's stream of ConnectionService.Open, on gRPC's own threads: a test can have thousands. What comes is there to
+// be awaited, each kind of frame by itself. Handles no invokes by itself.
 class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::OpenResponse> {
  public:
   using Frame = v1::OpenResponse;
   struct Options {
     bool read_on = true;  // Otherwise it is stuck after its welcome, until Read.
-    // Called on another thread for what is said, directly too, and missed: instead of messages(), directs() and missed().
+    // Called on another thread for what is said, directly too, and missed: instead of messages(), directs() and
+    // missed().
     std::function<void(const Frame& frame)> on_message = nullptr;
   };
 
@@ -122,6 +124,7 @@ class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::Open
   const fakes::Waiter<Frame::Reply>& replies() const { return replies_; }
   const fakes::Waiter<Frame::Invoke>& invokes() const { return invokes_; }
   const fakes::Waiter<Frame::Left>& lefts() const { return lefts_; }
+  // Without a reason: the stream ended.
   const fakes::Waiter<Frame::Goodbye>& goodbyes() const { return goodbyes_; }
   const fakes::Waiter<v1::Error>& errors() const { return errors_; }
   // The next message's value as JSON; of bytes, these.

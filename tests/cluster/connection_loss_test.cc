@@ -1,4 +1,5 @@
-// Nodes with connections die, drain, or lose Redis: who is gone is gone everywhere, who is there stays, and all works again.
+// Nodes with connections die, drain, or lose Redis: who is gone is gone everywhere, who is there stays, and all works
+// again.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -23,7 +22,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 using Frame = RawClient::Frame;
 
 constexpr char kTwo[] = "actioncluster-worker-2";
@@ -94,6 +92,12 @@ TEST_F(ConnectionsTest, ACallWithAConnectionsIdReachesTheApplicationOnItsNodeOnl
   const AppHost two(cluster_.node(2), {{"where", Returning("2")}});
   const AppHost three(cluster_.node(3), {{"where", Returning("3")}});
   const auto amy = Open(cluster_.node(2), "amy");
+  // Each node has read that all three offer it.
+  for (const Node& node : cluster_.nodes()) {
+    grpc::ClientContext context;
+    v1::ListMethodsResponse methods;
+    ASSERT_TRUE(node.rpc().ListMethods(&context, {}, &methods).ok());
+  }
   v1::CallRequest request = Request("where");
   request.set_connection_id("amy");
   for (const Node& node : cluster_.nodes()) {

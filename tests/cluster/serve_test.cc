@@ -27,6 +27,18 @@ v1::ServeRequest Registering(const std::string& method) {
   return frame;
 }
 
+v1::ServeRequest ForConnections(const std::string& method) {
+  v1::ServeRequest frame;
+  frame.mutable_register_()->add_connection_methods(method);
+  return frame;
+}
+
+v1::ServeRequest Hooking(const std::string& hook) {
+  v1::ServeRequest frame;
+  frame.mutable_register_()->add_hooks(hook);
+  return frame;
+}
+
 // As the node itself knows it now.
 double ApplicationsOf(const Node& node) {
   const auto info = Call(node, ToNode("actioncluster-worker-2", Request("node.info"))).response.result();
@@ -35,7 +47,8 @@ double ApplicationsOf(const Node& node) {
 
 TEST_F(ServeTest, ABadFrameEndsItsStreamWithWhatIsWrong) {
   v1::ServeRequest many = Registering("m");
-  for (int i = 0; i < 1024; ++i) many.mutable_register_()->add_methods("m" + std::to_string(i));
+  for (int i = 0; i < 1023; ++i) many.mutable_register_()->add_methods("m" + std::to_string(i));
+  many.mutable_register_()->add_hooks("join");  // All that it offers counts.
   v1::ServeRequest greedy = Registering("m");
   greedy.mutable_register_()->set_max_in_flight(4097);
   v1::ServeRequest nervous = Registering("m");
@@ -52,7 +65,13 @@ TEST_F(ServeTest, ABadFrameEndsItsStreamWithWhatIsWrong) {
         Case{Registering("node.mine"), grpc::INVALID_ARGUMENT, "node."},
         Case{Registering(""), grpc::INVALID_ARGUMENT, "methods"},
         Case{Registering(std::string(257, 'm')), grpc::INVALID_ARGUMENT, "256"},
-        Case{many, grpc::RESOURCE_EXHAUSTED, "1024"}, Case{greedy, grpc::INVALID_ARGUMENT, "max_in_flight"},
+        Case{Registering("connection/ban"), grpc::INVALID_ARGUMENT, "connection_methods"},
+        Case{Registering("hook/join"), grpc::INVALID_ARGUMENT, "hooks"},
+        Case{ForConnections(""), grpc::INVALID_ARGUMENT, "connection_methods"},
+        Case{ForConnections("set"), grpc::INVALID_ARGUMENT, "of their own"},
+        Case{ForConnections("destroy"), grpc::INVALID_ARGUMENT, "of their own"},
+        Case{Hooking("say"), grpc::INVALID_ARGUMENT, "say.receive"}, Case{many, grpc::RESOURCE_EXHAUSTED, "1024"},
+        Case{greedy, grpc::INVALID_ARGUMENT, "max_in_flight"},
         Case{nervous, grpc::INVALID_ARGUMENT, "heartbeat_timeout"}}) {
     AppHost app(cluster_.node(1), {}, {.send_register = false});
     app.Send(frame);

@@ -60,8 +60,8 @@ struct ConnectionOptions {
 // A client's connection to the cluster: a stream to one node at a time, by which it is reached from all of them, as long as this lives.
 //
 // When its stream is lost, or its node drains, it comes back at another node as the one it was: with its id, its rooms, and what the server side keeps of it. What was said meanwhile in
-// rooms with a history is heard then: each message once, in order, as far as the history goes. What cannot be had any more is told by `on_missed`; so are rooms without a history, if
-// something was said there. Messages to it alone are not kept: who sends one while it is away hears that there is no such connection.
+// rooms with a history is heard then: each message once, in order, as far as the history goes. What cannot be had any more is told by `on_missed`; so are rooms without a history,
+// and those where it had heard nothing yet: something may have been said there. Messages to it alone are not kept: who sends one while it is away hears that there is no such connection.
 //
 // Some ends are for good: CONNECTION_EXISTS (the id is somebody else's), and what the goodbyes `taken_over`, `destroyed` and `quit` say. Then the last event is kEnded, with a status
 // of ABORTED whose metadata (see status.h) has that word as `goodbye`. Besides these it ends as attachment_event.h says.

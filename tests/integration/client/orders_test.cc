@@ -22,6 +22,7 @@ namespace actioncluster::client {
 namespace {
 
 using fakes::kPatience;
+using testing::ElementsAre;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 using Kind = AttachmentEvent::Kind;
@@ -137,6 +138,54 @@ TEST_F(ClientOrdersTest, ACallThatCrossesTheWithdrawalIsStillAnswered) {
   EXPECT_EQ(reply.reply().result().number_value(), 1);
   EXPECT_TRUE(ended_half.HasBeenNotified());
   EXPECT_TRUE(Await(Kind::kEnded).status.ok());
+}
+
+TEST_F(ClientOrdersTest, WhatIsOfferedForConnectionsIsRunByItsScopeAndWithdrawnWithTheMethods) {
+  fakes::Waiter<v1::ServeRequest> heard;
+  const FakeNode node({.serve = [&](FakeNode::ServeStream& stream) {
+    v1::ServeRequest frame;
+    while (stream.Read(&frame)) {
+      if (frame.has_register_()) stream.Write(Registered());
+      if (frame.register_().methods_size() == 1) {
+        v1::ServeResponse call = CallFrame("method", "join");
+        stream.Write(call);
+        call.mutable_call()->set_call_id("connection");
+        call.mutable_call()->set_scope(v1::ServeResponse::SCOPE_CONNECTION);
+        call.mutable_call()->mutable_connection()->set_type("browser");
+        stream.Write(call);
+        call.mutable_call()->set_call_id("hook");
+        call.mutable_call()->set_scope(v1::ServeResponse::SCOPE_HOOK);
+        call.mutable_call()->set_room("lobby");
+        stream.Write(call);
+      }
+      heard.Add(frame);
+    }
+    return grpc::Status::OK;
+  }});
+  MethodHostOptions options = Telling();
+  options.connection_methods["join"] =
+      Returning([](const v1::ServeResponse::Call& call) { return ToValue(call.connection().type()); });
+  options.hooks["join"] = [](Invocation call) {
+    std::move(call).Fail(absl::PermissionDeniedError(call.call().room()));
+  };
+  const auto client = ClientOf({&node});
+  MethodHost host(*client, {{"join", Returning([](const auto&) { return ToValue(1); })}}, options);
+  const v1::ServeRequest::Register offered = heard.Next().register_();
+  EXPECT_THAT(offered.methods(), ElementsAre("join"));
+  EXPECT_THAT(offered.connection_methods(), ElementsAre("join"));
+  EXPECT_THAT(offered.hooks(), ElementsAre("join"));
+  std::map<std::string, v1::ServeRequest::Reply> replies;
+  while (replies.size() < 3) {
+    const v1::ServeRequest frame = heard.Next();
+    ASSERT_TRUE(frame.has_reply()) << frame.ShortDebugString();
+    replies[frame.reply().call_id()] = frame.reply();
+  }
+  EXPECT_EQ(replies["method"].result().number_value(), 1);
+  EXPECT_EQ(replies["connection"].result().string_value(), "browser");
+  EXPECT_EQ(replies["hook"].error().message(), "lobby");
+  host.Stop(kPatience);
+  const v1::ServeRequest::Register withdrawn = heard.Next().register_();
+  EXPECT_EQ(withdrawn.methods_size() + withdrawn.connection_methods_size() + withdrawn.hooks_size(), 0);
 }
 
 TEST_F(ClientOrdersTest, ANodeThatDrainsAlreadyIsLeftForTheOneThatItNames) {

@@ -113,6 +113,50 @@ TEST_F(RpcCallTest, ConnectionIsCalledWhereItLives) {
   EXPECT_EQ(a->Call("m", NodeOfConnection{"c-1"}, kTimeout)->result.body, "a");
 }
 
+TEST_F(RpcCallTest, ConnectionThatIsHeldHereIsCalledHereAndRedisIsNotAsked) {
+  const auto a = Node(Offer("m", Returns("a")));
+  const auto b = Node(Offer("m", Returns("b")));
+  b->Claim("c-1");
+  a->Do([&] { a->methods().held.insert("c-1"); });
+  EXPECT_EQ(a->Call("m", NodeOfConnection{"c-1"}, kTimeout)->result.body, "a");
+  EXPECT_EQ(a->methods().ran.Next().connection_id, "c-1");
+  redis_.Pause();
+  EXPECT_EQ(a->Call("m", NodeOfConnection{"c-1"}, kTimeout)->result.body, "a");
+  redis_.Resume();
+  a->Do([&] { a->methods().held.clear(); });
+  EXPECT_EQ(a->Call("m", NodeOfConnection{"c-1"}, kTimeout)->result.body, "b");
+}
+
+TEST_F(RpcCallTest, ConnectionThatItsHolderNoLongerHasIsNotFoundAtOnce) {
+  const absl::Status gone = MakeError(v1::ERROR_REASON_CONNECTION_NOT_FOUND, "it has just gone");
+  const auto a = Node(Offer("node.x", Declines(gone)));
+  const auto b = Node(Offer("node.x", Declines(gone)));
+  const absl::Time start = MonotonicNow();
+  for (NodeStack* holder : {a.get(), b.get()}) {
+    holder->Claim("c-1");
+    const absl::Status status = a->Call("node.x", NodeOfConnection{"c-1"}, kTimeout).status();
+    EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_CONNECTION_NOT_FOUND) << status;
+    EXPECT_THAT(MetadataOf(status), ElementsAre(Pair("node_id", holder->self().id)));
+  }
+  EXPECT_LT(MonotonicNow() - start, kTimeout / 10);
+}
+
+TEST_F(RpcCallTest, WhatACallIsAboutReachesTheRunnerHereAndElsewhere) {
+  const auto a = Node(Offer("m", Returns("a")));
+  const auto b = Node(Offer("m", Returns("b")));
+  for (NodeStack* runner : {a.get(), b.get()}) {
+    const fakes::Waiter<absl::StatusOr<CallResult>> waiter;
+    a->rpc().Call({.method = "m",
+                   .arguments = {},
+                   .target = OneNode{runner->self().id},
+                   .deadline = MonotonicNow() + kTimeout,
+                   .subject = std::string("about\0it", 8)},
+                  waiter.Callback());
+    EXPECT_TRUE(waiter.Next().ok());
+    EXPECT_EQ(runner->methods().ran.Next().subject, std::string("about\0it", 8));
+  }
+}
+
 TEST_F(RpcCallTest, WhatIsMissingIsSaidAtOnce) {
   const auto a = Node();
   auto b = Node(Offer("m", Returns("b")));
@@ -163,15 +207,20 @@ TEST_F(RpcCallTest, LargeBodiesPassAndTooLargeOnesAreRefused) {
       Node(Offer("m", Returns(std::string(4 << 20, 'x'))), Offer("huge", Returns(std::string(5 << 20, 'x'))));
   EXPECT_EQ(a->Call("m", OneNode{b->self().id}, kTimeout)->result.body.size(), 4u << 20);
   EXPECT_EQ(ReasonOf(a->Call("huge", AllNodes{}, kTimeout).status()), v1::ERROR_REASON_LIMIT_EXCEEDED);
-  const fakes::Waiter<absl::StatusOr<CallResult>> waiter;
-  a->rpc().Call({.method = "m",
-                 .arguments = {Content::Kind::kBytes, std::string(kMaxMessageBytes, 'x')},
-                 .target = AllNodes{},
-                 .deadline = MonotonicNow() + kTimeout},
-                waiter.Callback());
-  const absl::Status refused = waiter.Next().status();
-  EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_LIMIT_EXCEEDED);
-  EXPECT_FALSE(MetadataOf(refused)["limit"].empty());
+  // Together it is too much.
+  const std::string half(kMaxMessageBytes / 2, 'x');
+  for (const auto& [arguments, subject] : {std::pair(half + half, std::string()), std::pair(half, half)}) {
+    const fakes::Waiter<absl::StatusOr<CallResult>> waiter;
+    a->rpc().Call({.method = "m",
+                   .arguments = {Content::Kind::kBytes, arguments},
+                   .target = AllNodes{},
+                   .deadline = MonotonicNow() + kTimeout,
+                   .subject = subject},
+                  waiter.Callback());
+    const absl::Status refused = waiter.Next().status();
+    EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_LIMIT_EXCEEDED);
+    EXPECT_FALSE(MetadataOf(refused)["limit"].empty());
+  }
 }
 
 TEST_F(RpcCallTest, DeadlineNamesTheMissingNodesAndReachesTheRunner) {

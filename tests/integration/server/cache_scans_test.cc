@@ -137,14 +137,14 @@ class CacheScansTest : public testing::Test {
     EXPECT_TRUE(absl::SimpleAtoi(text.substr(at + name.size(), text.find(',', at) - at - name.size()), &calls));
     return calls;
   }
-  // Redis runs full somewhere in the middle: what is written until then stays.
-  void CutRestore(const std::vector<DumpEntry>& entries) {
+  // Redis runs full somewhere in the middle, after so many bytes more, with what it needs for itself: what is written until then stays.
+  void CutRestore(const std::vector<DumpEntry>& entries, int64_t bytes = 200'000) {
     const auto used = redis_.Command({"INFO", "memory"});
     const std::string text(*used.view().String());
     int64_t memory = 0;
     const size_t at = text.find("used_memory:") + 12;
     ASSERT_TRUE(absl::SimpleAtoi(text.substr(at, text.find('\r', at) - at), &memory));
-    redis_.Command({"CONFIG", "SET", "maxmemory", absl::StrCat(memory + 200'000)});
+    redis_.Command({"CONFIG", "SET", "maxmemory", absl::StrCat(memory + bytes)});
     v1::RestoreResponse response;
     EXPECT_EQ(Restore(Frames("r", entries), &response).error_code(), grpc::StatusCode::UNAVAILABLE);
     redis_.Command({"CONFIG", "SET", "maxmemory", "0"});
@@ -411,7 +411,7 @@ TEST_F(CacheScansTest, ListsThatWereWrittenJustBeforeTheCutAreRestoredAnewAfterC
   std::vector<DumpEntry> entries;
   for (int i = 0; i < 10; ++i) entries.push_back(Part(absl::StrCat("l", i), 0, true, 2));
   for (int i = 0; i < 500; ++i) entries.push_back(Bytes(absl::StrCat("v", i), std::string(4000, 'x')));
-  CutRestore(entries);
+  CutRestore(entries, 1'000'000);
   ASSERT_EQ(Length("l9"), 2);
   ASSERT_GT(redis_.Command({"KEYS", "s{actioncluster:c:*"}).view().size(), 0u) << "it is noted which lists are written";
   Clear("l");

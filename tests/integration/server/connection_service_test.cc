@@ -150,11 +150,11 @@ TEST_F(ConnectionServiceTest, AConnectionThatItsNodeDoesNotHoldIsLookedForOnceMo
     rooms.presence.Claim("ghost", rooms.membership.self(), "", "a token", claimed.Callback());
   });
   ASSERT_TRUE(claimed.Next().ok());
-  const uint64_t before = two_.rooms().rpc.counters().executed;
+  const uint64_t before = one_.rooms().rpc.counters().calls;
   const grpc::Status status = Get(one_, "ghost");
   EXPECT_EQ(InfoOf(status).reason(), "CONNECTION_NOT_FOUND");
   EXPECT_EQ(InfoOf(status).metadata().at("node_id"), two_.id());
-  EXPECT_EQ(two_.rooms().rpc.counters().executed, before + 2);
+  EXPECT_EQ(one_.rooms().rpc.counters().calls, before + 2);
 }
 
 TEST_F(ConnectionServiceTest, TheClientIsAskedFromAnotherNodeAndItsAnswerComesBack) {

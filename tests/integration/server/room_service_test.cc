@@ -295,8 +295,12 @@ TEST_F(RoomServiceTest, WhereChangesMayBeLostWatchersSeeAllAnew) {
   ASSERT_TRUE(Add(one_, "c", "a").ok());
   Watcher watcher(one_, "a");
   EXPECT_THAT(watcher.Next(Watched::KIND_SNAPSHOT), ElementsAre("c"));
+  const fakes::Waiter<absl::Status> other;
+  two_->io().Run([&] { two_->rooms().bus.OnState(other.Callback()); });
   redis_.Command({"CLIENT", "KILL", "TYPE", "pubsub"});
   EXPECT_THAT(watcher.Next(Watched::KIND_SNAPSHOT), ElementsAre("c"));
+  EXPECT_FALSE(other.NextThat([](const absl::Status& state) { return !state.ok(); }).ok());
+  EXPECT_TRUE(other.NextThat([](const absl::Status& state) { return state.ok(); }).ok());
   ASSERT_TRUE(Remove(one_, "c", "a").ok());
   EXPECT_THAT(watcher.Next(Watched::KIND_LEFT), ElementsAre("c"));
 }

@@ -10,7 +10,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "actioncluster/internal/v1/envelope.pb.h"
+#include "actioncluster/v1/connections.pb.h"
 #include "actioncluster/v1/errors.pb.h"
+#include "backplane/domain/clock.h"
+#include "backplane/domain/error.h"
 #include "backplane/keys/keys.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_info.pb.h"
@@ -45,6 +49,11 @@ class Serving {
     v1::ServeRequest frame;
     frame.mutable_register_()->set_max_in_flight(max_in_flight);
     for (const std::string& method : methods) frame.mutable_register_()->add_methods(method);
+    stream_->Write(frame);
+  }
+  void Register(v1::ServeRequest::Register offered) {
+    v1::ServeRequest frame;
+    *frame.mutable_register_() = std::move(offered);
     stream_->Write(frame);
   }
   void Heartbeat() {
@@ -96,9 +105,32 @@ class ServicesTest : public ::testing::Test {
     return Call(std::move(request));
   }
 
+  // As a part of the node does it.
+  fakes::Waiter<absl::StatusOr<CallResult>> CallAbout(const std::string& method, const std::string& subject) {
+    fakes::Waiter<absl::StatusOr<CallResult>> done;
+    node_.rooms().rpc.Call({.method = method,
+                            .arguments = {},
+                            .target = AnyNode{},
+                            .deadline = MonotonicNow() + fakes::kPatience,
+                            .subject = subject},
+                           done.Callback());
+    return done;
+  }
+
   fakes::RedisServer redis_;
   LocalNode node_{redis_.endpoint()};
 };
+
+std::string Subject() {
+  v1::Connection connection;
+  connection.set_id("c-1");
+  connection.set_type("browser");
+  internal::v1::CallSubject subject;
+  subject.set_connection(connection.SerializeAsString());
+  subject.set_room("lobby");
+  subject.set_from_connection_id("c-2");
+  return subject.SerializeAsString();
+}
 
 TEST_F(ServicesTest, TheLargestErrorOfAHandlerReachesAClientWithDefaultLimits) {
   Serving application(node_);
@@ -146,6 +178,110 @@ TEST_F(ServicesTest, ARegisterThatIsOvertakenWhileItsMethodCannotBeConfirmedIsAn
   application.Register({"second"});
   EXPECT_TRUE(application.Read().has_registered());
   EXPECT_TRUE(application.Read().has_registered());
+}
+
+TEST_F(ServicesTest, MethodsHooksAndMethodsOfConnectionsOfOneNameAreThreeThings) {
+  Serving application(node_);
+  v1::ServeRequest::Register offered;
+  offered.add_methods("join");
+  offered.add_connection_methods("join");
+  offered.add_hooks("join");
+  application.Register(offered);
+  ASSERT_TRUE(application.Read().has_registered());
+  for (const auto& [method, scope] : {std::pair("join", v1::ServeResponse::SCOPE_UNSPECIFIED),
+                                      std::pair("connection/join", v1::ServeResponse::SCOPE_CONNECTION),
+                                      std::pair("hook/join", v1::ServeResponse::SCOPE_HOOK)}) {
+    const auto done = CallAbout(method, Subject());
+    const v1::ServeResponse::Call call = application.Read().call();
+    EXPECT_EQ(call.scope(), scope);
+    EXPECT_EQ(call.method(), "join");
+    EXPECT_EQ(call.connection_id(), "c-1");
+    const bool is_plain = scope == v1::ServeResponse::SCOPE_UNSPECIFIED;
+    EXPECT_EQ(call.has_connection(), !is_plain);
+    EXPECT_EQ(call.connection().type(), is_plain ? "" : "browser");
+    EXPECT_EQ(call.room(), "lobby");
+    EXPECT_EQ(call.from_connection_id(), "c-2");
+    v1::ServeRequest::Reply reply;
+    reply.set_call_id(call.call_id());
+    application.Reply(std::move(reply));
+    EXPECT_TRUE(done.Next().ok());
+  }
+}
+
+TEST_F(ServicesTest, ACallAboutNothingOrAboutNonsenseSaysNothing) {
+  Serving application(node_);
+  v1::ServeRequest::Register offered;
+  offered.add_hooks("say.receive");
+  application.Register(offered);
+  ASSERT_TRUE(application.Read().has_registered());
+  for (const std::string subject : {"", "\xff\xff"}) {
+    const auto done = CallAbout("hook/say.receive", subject);
+    const v1::ServeResponse::Call call = application.Read().call();
+    EXPECT_EQ(call.scope(), v1::ServeResponse::SCOPE_HOOK);
+    EXPECT_FALSE(call.has_connection());
+    EXPECT_EQ(call.connection_id() + call.room() + call.from_connection_id(), "");
+    v1::ServeRequest::Reply reply;
+    reply.set_call_id(call.call_id());
+    application.Reply(std::move(reply));
+    EXPECT_TRUE(done.Next().ok());
+  }
+}
+
+TEST_F(ServicesTest, WhatIsOfferedForConnectionsIsListedAndCallersCannotCallIt) {
+  Serving application(node_);
+  v1::ServeRequest::Register offered;
+  offered.add_connection_methods("ban");
+  offered.add_hooks("join");
+  application.Register(offered);
+  ASSERT_TRUE(application.Read().has_registered());
+  {
+    grpc::ClientContext context;
+    v1::ListMethodsResponse listed;
+    ASSERT_TRUE(node_.rpc().ListMethods(&context, {}, &listed).ok());
+    ASSERT_EQ(listed.methods_size(), 2);
+    EXPECT_EQ(listed.methods(0).name(), "connection/ban");
+    EXPECT_EQ(listed.methods(1).name(), "hook/join");
+  }
+  for (const std::string method : {"connection/ban", "hook/join"}) {
+    EXPECT_EQ(InfoOf(Call(method).status).reason(), "METHOD_NOT_FOUND");
+    grpc::ClientContext notifying;
+    v1::NotifyRequest notify;
+    notify.set_method(method);
+    v1::NotifyResponse notified;
+    EXPECT_EQ(InfoOf(node_.rpc().Notify(&notifying, notify, &notified)).reason(), "METHOD_NOT_FOUND");
+    grpc::ClientContext calling;
+    v1::CallAllRequest all;
+    all.set_method(method);
+    EXPECT_EQ(InfoOf(node_.rpc().CallAll(&calling, all)->Finish()).reason(), "METHOD_NOT_FOUND");
+  }
+  application.Register(std::set<std::string>());
+  EXPECT_TRUE(application.Read().has_registered()) << "or it was called";
+  EXPECT_EQ(ReasonOf(CallAbout("connection/ban", "").Next().status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
+}
+
+TEST_F(ServicesTest, NodesCallEachOtherByMethodsThatCallersCannotName) {
+  LocalNode other(redis_.endpoint());
+  other.io().Run([&] {
+    other.rooms().node_methods.Serve("node.test.echo", [](IncomingCall call, NodeMethods::Done done) {
+      std::move(done)({.kind = Outcome::Kind::kResult, .result = std::move(call.arguments), .error = {}});
+    });
+    // What nodes ask of each other goes on while applications' calls are declined.
+    other.rooms().host.Drain({});
+  });
+  fakes::Waiter<absl::StatusOr<CallResult>> done;
+  node_.rooms().rpc.Call({.method = "node.test.echo",
+                          .arguments = {Content::Kind::kBytes, "hello"},
+                          .target = OneNode{other.id()},
+                          .deadline = MonotonicNow() + fakes::kPatience},
+                         done.Callback());
+  const absl::StatusOr<CallResult> result = done.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "hello");
+  EXPECT_EQ(result->node_id, other.id());
+  v1::CallRequest request;
+  request.set_method("node.test.echo");
+  request.set_node_id(other.id());
+  EXPECT_EQ(InfoOf(Call(request).status).reason(), "METHOD_NOT_FOUND");
 }
 
 TEST_F(ServicesTest, TheFirstFrameMustBeRegister) {

@@ -120,7 +120,7 @@ TEST(ErrorTest, WhateverRedisSaysIsThatTheBackplaneIsUnavailable) {
 
 TEST(ErrorTest, HandlersMessageIsCutAtACharacter) {
   v1::Error error;
-  error.set_message(std::string((8 << 10) - 1, 'a') + "\xC3\xA4" + "tail");
+  error.set_message(absl::StrCat(std::string((8 << 10) - 1, 'a'), "\xC3\xA4", "tail"));
   EXPECT_EQ(HandlerError(error).message(), std::string((8 << 10) - 1, 'a'));
   error.set_message(std::string(8 << 10, 'a'));
   EXPECT_EQ(HandlerError(error).message().size(), 8u << 10);

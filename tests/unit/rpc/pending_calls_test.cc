@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 const NodeRef kA{"node-a", "boot-a"};
 const NodeRef kB{"node-b", "boot-b"};
@@ -101,6 +102,38 @@ TEST_F(PendingCallsTest, HandlersErrorEndsTheCallAndNamesItsNode) {
   EXPECT_TRUE(calls_.Accept(1, kA.boot, Error(MakeError(v1::ERROR_REASON_HANDLER_FAILED, "no"))));
   EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_HANDLER_FAILED);
   EXPECT_EQ(MetadataOf(End(1))["node_id"], "node-a");
+}
+
+TEST_F(PendingCallsTest, ErrorWithAReasonOfOursArrivesAsItIsAndNamesItsNode) {
+  OpenFirst(1, {kA});
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Error(MakeError(v1::ERROR_REASON_ROOM_NOT_FOUND, "no room", {{"room", "r"}}))));
+  EXPECT_TRUE(absl::IsNotFound(End(1)));
+  EXPECT_EQ(End(1).message(), "no room");
+  EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_ROOM_NOT_FOUND);
+  EXPECT_THAT(MetadataOf(End(1)), ElementsAre(Pair("node_id", "node-a"), Pair("room", "r")));
+  // That of a third node, which the one that was asked passes on.
+  OpenFirst(2, {kA});
+  const absl::Status passed_on = MakeError(v1::ERROR_REASON_HANDLER_FAILED, "no", {{"node_id", "node-c"}});
+  EXPECT_TRUE(calls_.Accept(2, kA.boot, Error(passed_on)));
+  EXPECT_EQ(End(2), passed_on);
+}
+
+TEST_F(PendingCallsTest, HoldersWordThatTheConnectionIsGoneIsTheAnswerAtOnce) {
+  OpenFirst(1, {kA});
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Declined(MakeError(v1::ERROR_REASON_CONNECTION_NOT_FOUND, "gone"))));
+  EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_CONNECTION_NOT_FOUND);
+  EXPECT_EQ(MetadataOf(End(1))["node_id"], "node-a");
+}
+
+// It had less time for those that it asked in turn.
+TEST_F(PendingCallsTest, TimeoutOfANodesOwnMethodIsItsAnswer) {
+  calls_.Open(1, "node.connection.apply", kDue,
+              PendingCalls::First{[this](absl::StatusOr<CallResult> result) { ends_.emplace(1, std::move(result)); }});
+  Expect(1, {kA}, {});
+  const absl::Status hook = MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the hook is late", {{"hook", "join"}});
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Error(hook)));
+  EXPECT_EQ(End(1).message(), "the hook is late");
+  EXPECT_EQ(MetadataOf(End(1))["hook"], "join");
 }
 
 TEST_F(PendingCallsTest, LateDuplicateAndForgedRepliesAreRefused) {
