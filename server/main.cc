@@ -1,9 +1,12 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,6 +21,7 @@
 #include "glog/logging.h"
 #include "server/config/settings.h"
 #include "server/config/version.h"
+#include "server/control_commands.h"
 #include "server/node.h"
 #include "server/supervisor/supervisor.h"
 
@@ -49,15 +53,21 @@ int Start(const std::vector<std::string>& args) {
   }
   absl::StatusOr<Settings> settings = LoadSettings(args, Environment());
   if (!settings.ok()) return Fail(kBadSettings, settings.status().message());
-  const absl::Status end = RunSupervisor(*std::move(settings));
+  WorkerProgram program;
+  // By its name, not by what runs here: a restart after an update starts the new one.
+  std::error_code error;
+  if (const auto path = std::filesystem::read_symlink(program.path, error); !error) program.path = path;
+  program.reload = [&args] { return LoadSettings(args, Environment()); };
+  const absl::Status end = RunSupervisor(*std::move(settings), program);
   return end.ok() ? kClean : Fail(kFailed, end.message());
 }
 
-// One line to the supervisor, which reads no more than that. If it is gone, so are we soon.
+// One line to the supervisor. If it is gone, so are we soon; if it does not read, it has enough to read.
 void Report(int fd, absl::string_view what, absl::string_view text) {
-  const std::string line = absl::StrCat(what, " ", OneLine(text), "\n");
-  if (write(fd, line.data(), line.size()) < 0) PLOG(WARNING) << "supervisor not reached";
-  close(fd);
+  const std::string line = absl::StrCat(what, text.empty() ? "" : " ", OneLine(text), "\n");
+  if (write(fd, line.data(), line.size()) < 0) {
+    PLOG_EVERY_N(WARNING, 100) << "supervisor not reached";
+  }
 }
 
 // Run by the supervisor only, as RunSupervisor says: `node --slot I --ready-fd F`, the settings in the environment.
@@ -68,6 +78,8 @@ int Node(const std::vector<std::string>& args) {
       !absl::SimpleAtoi(args[3], &ready_fd)) {
     return Fail(kBadSettings, "node: is for the supervisor only; use start");
   }
+  // It must not hold us up.
+  fcntl(ready_fd, F_SETFL, O_NONBLOCK);
   absl::StatusOr<Settings> settings = LoadSettings({}, Environment());
   if (!settings.ok()) {
     Report(ready_fd, "failed", settings.status().message());
@@ -77,6 +89,9 @@ int Node(const std::vector<std::string>& args) {
   slot.on_ready = [ready_fd, &ready](const std::string& node_id, const std::string& addresses) {
     ready = true;
     Report(ready_fd, "ready", absl::StrCat(node_id, " ", addresses));
+  };
+  slot.on_alive = [ready_fd, &ready] {
+    if (ready) Report(ready_fd, "alive", "");
   };
   const absl::Status end = RunNode(*settings, std::move(slot));
   if (end.ok()) return kClean;
@@ -88,13 +103,15 @@ int Node(const std::vector<std::string>& args) {
   return kFailed;
 }
 
-// What the command line must know of `start`, to list and complete it.
-cli::ForeignCommand StartCommand() {
+// What the command line must know of what is not its own, to list and complete it.
+std::vector<cli::ForeignCommand> ForeignCommands() {
   cli::ForeignCommand start = {.name = "start", .meaning = "Run nodes on this machine", .options = {}};
   for (const SettingSummary& setting : ListSettings()) {
     start.options.push_back({setting.name, setting.metavar, setting.meaning});
   }
-  return start;
+  std::vector<cli::ForeignCommand> commands = ControlCommands();
+  commands.insert(commands.begin(), std::move(start));
+  return commands;
 }
 
 int Main(const std::vector<std::string>& args) {
@@ -104,12 +121,13 @@ int Main(const std::vector<std::string>& args) {
   if (command == "start" || command == "node") umask(077);
   if (command == "start") return Start(rest);
   if (command == "node") return Node(rest);
+  if (IsControlCommand(command)) return RunControlCommand(command, rest, Environment());
   if (command == "--version") {
     std::printf("actioncluster %s\n", std::string(Version()).c_str());
     return kClean;
   }
   if (command.empty()) return Fail(kBadSettings, "what to do? See actioncluster --help");
-  return cli::RunCli(args, {StartCommand()});
+  return cli::RunCli(args, ForeignCommands());
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -15,6 +17,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "backplane/redis/endpoint.h"
 #include "glog/logging.h"
@@ -53,12 +57,13 @@ class Ear {
   }
   // Any thread.
   static void Nudge() { kill(getpid(), kNudge); }
-  // False: a nudge. True: a signal that says stop.
-  bool WaitForStop() const {
-    int signal = 0;
-    while (sigwait(&set_, &signal) != 0) {
-    }
-    return signal != kNudge;
+  enum class Heard { kNothing, kNudge, kStop };
+  // Nothing: none of the signals within `patience`.
+  Heard Wait(absl::Duration patience) const {
+    const timespec limit = absl::ToTimespec(std::max(patience, absl::ZeroDuration()));
+    const int signal = sigtimedwait(&set_, nullptr, &limit);
+    if (signal < 0) return Heard::kNothing;  // EAGAIN, or EINTR by a stop and a continuation.
+    return signal == kNudge ? Heard::kNudge : Heard::kStop;
   }
 
  private:
@@ -260,7 +265,15 @@ absl::Status Node::Serve() {
   });
   bool shared = false;
   bool ready = false;
-  while (!ear_.WaitForStop()) {
+  absl::Time alive_at = MonotonicNow();
+  for (Ear::Heard heard; (heard = ear_.Wait(alive_at - MonotonicNow())) != Ear::Heard::kStop;) {
+    if (MonotonicNow() >= alive_at) {
+      // An I/O thread that hangs keeps us here: that is what silence says.
+      OnLoop([] {});
+      if (slot_.on_alive != nullptr) slot_.on_alive();
+      alive_at = MonotonicNow() + kAliveEvery;
+    }
+    if (heard == Ear::Heard::kNothing) continue;
     bool serving;
     {
       absl::MutexLock lock(&mutex_);

@@ -34,6 +34,19 @@ int WriteWhole(const std::string& path, const std::string& text) {
   return static_cast<size_t>(written) == text.size() ? 0 : ENOSPC;
 }
 
+absl::Status Replace(const std::string& data_dir, const std::vector<std::string>& addresses) {
+  const std::string path = PathIn(data_dir);
+  const std::string text = absl::StrCat(absl::StrJoin(addresses, "\n"), "\n");
+  // Written aside and renamed, so that nobody reads a half. The holder of the lock is alone: a leftover is nobody's.
+  const std::string aside = absl::StrCat(path, ".new");
+  unlink(aside.c_str());
+  int error = WriteWhole(aside, text);
+  if (error == 0 && rename(aside.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0) return absl::OkStatus();
+  unlink(aside.c_str());
+  return absl::InternalError(absl::StrCat("cannot write ", path, ": ", std::strerror(error)));
+}
+
 }  // namespace
 
 std::vector<std::string> LocalAddresses(const Settings& settings) {
@@ -53,18 +66,12 @@ AddressFile::~AddressFile() {
 }
 
 absl::StatusOr<AddressFile> AddressFile::Write(const std::string& data_dir, const std::vector<std::string>& addresses) {
-  const std::string path = PathIn(data_dir);
-  const std::string text = absl::StrCat(absl::StrJoin(addresses, "\n"), "\n");
-  // Written aside and renamed, so that nobody reads a half. The holder of the lock is alone: a leftover is nobody's.
-  const std::string aside = absl::StrCat(path, ".new");
-  unlink(aside.c_str());
-  int error = WriteWhole(aside, text);
-  if (error == 0 && rename(aside.c_str(), path.c_str()) != 0) error = errno;
-  if (error != 0) {
-    unlink(aside.c_str());
-    return absl::InternalError(absl::StrCat("cannot write ", path, ": ", std::strerror(error)));
-  }
+  if (const absl::Status written = Replace(data_dir, addresses); !written.ok()) return written;
   return AddressFile(data_dir);
+}
+
+absl::Status AddressFile::Update(const std::vector<std::string>& addresses) const {
+  return Replace(data_dir_, addresses);
 }
 
 void AddressFile::Remove(const std::string& data_dir) { unlink(PathIn(data_dir).c_str()); }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/config/settings.h"
 
@@ -22,6 +23,9 @@ class AddressFile {
   static absl::StatusOr<AddressFile> Write(const std::string& data_dir, const std::vector<std::string>& addresses);
   // Removes what a predecessor left behind, if anything.
   static void Remove(const std::string& data_dir);
+
+  // In place of what it says. It goes on saying that if this cannot be done: INTERNAL.
+  absl::Status Update(const std::vector<std::string>& addresses) const;
 
   AddressFile(AddressFile&& other) noexcept;
   AddressFile& operator=(AddressFile&& other) = delete;

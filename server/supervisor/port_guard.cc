@@ -16,6 +16,8 @@
 namespace actioncluster {
 namespace {
 
+constexpr int kMaxPort = 65'535;
+
 absl::StatusOr<FileDescriptor> TakeName(int port) {
   FileDescriptor socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket_fd.is_open()) return absl::InternalError(absl::StrCat("cannot make a socket: ", std::strerror(errno)));
@@ -65,14 +67,27 @@ absl::Status TryBind(const std::string& host, int port) {
 }  // namespace
 
 absl::StatusOr<PortGuard> PortGuard::Take(const std::string& host, int first, int more) {
-  PortGuard guard;
-  for (int port = first; port <= first + more; ++port) {
+  PortGuard guard(host, first);
+  if (const absl::Status grown = guard.Grow(more); !grown.ok()) return grown;
+  return guard;
+}
+
+absl::Status PortGuard::Grow(int more) {
+  const size_t before = names_.size();
+  const auto take = [this](int port) -> absl::Status {
+    if (port > kMaxPort) return absl::FailedPreconditionError(absl::StrCat("there is no port ", port));
     absl::StatusOr<FileDescriptor> name = TakeName(port);
     if (!name.ok()) return name.status();
-    guard.names_.push_back(*std::move(name));
-    if (const absl::Status bound = TryBind(host, port); !bound.ok()) return bound;
+    names_.push_back(*std::move(name));
+    return TryBind(host_, port);
+  };
+  for (int port = first_ + static_cast<int>(before); port <= first_ + more; ++port) {
+    const absl::Status taken = take(port);
+    if (taken.ok()) continue;
+    while (names_.size() > before) names_.pop_back();
+    return taken;
   }
-  return guard;
+  return absl::OkStatus();
 }
 
 std::string HostPort(const std::string& host, int port) {

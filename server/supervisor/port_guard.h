@@ -2,8 +2,10 @@
 #define ACTIONCLUSTER_SERVER_SUPERVISOR_PORT_GUARD_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/supervisor/file_descriptor.h"
 
@@ -18,7 +20,15 @@ class PortGuard {
   // for an address or a port that this machine does not allow.
   static absl::StatusOr<PortGuard> Take(const std::string& host, int first, int more);
 
+  // Takes those that are missing up to `first + more`, or none. Errors as of Take. What it has it keeps: nodes that are on their way out still use
+  // their ports.
+  absl::Status Grow(int more);
+
  private:
+  PortGuard(std::string host, int first) : host_(std::move(host)), first_(first) {}
+
+  std::string host_;
+  int first_;
   // Sockets bound to the abstract names `actioncluster/port/P`, which vanish with the process.
   std::vector<FileDescriptor> names_;
 };

@@ -26,7 +26,10 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 void ResetSignals() {
   // A handler cannot survive exec, but an ignored signal does, and so does the mask.
-  for (const int number : {SIGINT, SIGTERM, SIGCHLD, SIGPIPE, SIGHUP, SIGQUIT}) signal(number, SIG_DFL);
+  for (const int number :
+       {SIGINT, SIGTERM, SIGCHLD, SIGPIPE, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH}) {
+    signal(number, SIG_DFL);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -1,6 +1,8 @@
 #include "server/supervisor/supervisor_core.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,16 +12,16 @@ namespace {
 
 using enum SupervisorAction::Kind;
 
-// The first death costs no time; those that follow soon, ever more.
-absl::Duration RestartPause(size_t recent_deaths) {
-  return recent_deaths <= 1 ? absl::ZeroDuration()
-                            : absl::Milliseconds(100) * (1 << std::min<size_t>(recent_deaths - 2, 4));
+// One more death at `now`; those of long ago are forgotten.
+void CountDeath(std::vector<absl::Time>& deaths, absl::Time now) {
+  std::erase_if(deaths, [now](absl::Time at) { return now - at >= SupervisorCore::kManyDeathsWithin; });
+  deaths.push_back(now);
 }
 
 }  // namespace
 
 SupervisorCore::SupervisorCore(SupervisorOptions options)
-    : options_(std::move(options)), workers_(static_cast<size_t>(options_.workers)) {}
+    : options_(std::move(options)), wanted_(options_.workers), workers_(static_cast<size_t>(options_.workers)) {}
 
 SupervisorCore::Actions SupervisorCore::Start(absl::Time now) {
   Actions actions;
@@ -27,7 +29,7 @@ SupervisorCore::Actions SupervisorCore::Start(absl::Time now) {
     StartRedis(now, &actions);
   } else {
     phase_ = Phase::kStartingWorkers;
-    StartNextWorker(now, &actions);
+    Reconcile(now, &actions);
   }
   return actions;
 }
@@ -39,10 +41,10 @@ SupervisorCore::Actions SupervisorCore::RedisReady(absl::Time now) {
   redis_deadline_ = absl::InfiniteFuture();
   if (phase_ == Phase::kStartingRedis) {
     phase_ = Phase::kStartingWorkers;
-    StartNextWorker(now, &actions);
   } else {
     actions.push_back({.kind = kLog, .text = "embedded redis ready again"});
   }
+  Reconcile(now, &actions);
   return actions;
 }
 
@@ -62,9 +64,9 @@ SupervisorCore::Actions SupervisorCore::RedisEnded(absl::string_view how, absl::
   } else if (phase_ == Phase::kStoppingWorkers) {
     actions.push_back({.kind = kLog, .text = absl::StrCat("embedded redis died while stopping: ", how)});
   } else if (phase_ == Phase::kStartingRedis) {
-    Stop(absl::UnavailableError(
-             absl::StrCat("the embedded redis-server ", how, " before it was ready; see ", options_.redis_log)),
-         now, &actions);
+    StopAll(absl::UnavailableError(
+                absl::StrCat("the embedded redis-server ", how, " before it was ready; see ", options_.redis_log)),
+            now, &actions);
   } else {
     RedisDied(how, now, &actions);
   }
@@ -72,69 +74,176 @@ SupervisorCore::Actions SupervisorCore::RedisEnded(absl::string_view how, absl::
 }
 
 void SupervisorCore::RedisDied(absl::string_view how, absl::Time now, Actions* actions) {
-  std::erase_if(redis_deaths_, [now](absl::Time at) { return now - at >= kRedisDeathsWithin; });
-  redis_deaths_.push_back(now);
+  CountDeath(redis_deaths_, now);
   actions->push_back({.kind = kLog, .text = absl::StrCat("embedded redis died: ", how, "; see ", options_.redis_log)});
-  if (redis_deaths_.size() >= kRedisDeaths) {
-    Stop(absl::UnavailableError(absl::StrCat("the embedded redis-server died ", kRedisDeaths, " times within ",
-                                             absl::FormatDuration(kRedisDeathsWithin), "; see ", options_.redis_log)),
-         now, actions);
+  if (redis_deaths_.size() >= kManyDeaths) {
+    StopAll(absl::UnavailableError(absl::StrCat("the embedded redis-server died ", kManyDeaths, " times within ",
+                                                absl::FormatDuration(kManyDeathsWithin), "; see ", options_.redis_log)),
+            now, actions);
     return;
   }
-  redis_deadline_ = now + RestartPause(redis_deaths_.size());
+  redis_deadline_ = now + Pause(redis_deaths_.size());
   if (redis_deadline_ <= now) StartRedis(now, actions);
 }
 
 SupervisorCore::Actions SupervisorCore::WorkerReady(int slot, absl::string_view name, absl::string_view addresses,
                                                     absl::Time now) {
   Actions actions;
-  Worker& worker = workers_[static_cast<size_t>(slot) - 1];
+  Worker& worker = At(slot);
   if (worker.process != Process::kStarting || stopping()) return actions;
   worker.process = Process::kReady;
   worker.name = std::string(name);
+  worker.addresses = std::string(addresses);
+  worker.looping = false;
+  worker.false_starts.clear();
+  worker.ready_at = now;
+  worker.deadline = absl::InfiniteFuture();
   actions.push_back({.kind = kSay, .text = absl::StrCat(name, " listens on ", addresses)});
-  StartNextWorker(now, &actions);
+  Reconcile(now, &actions);
   return actions;
 }
 
 SupervisorCore::Actions SupervisorCore::WorkerFailed(int slot, absl::string_view reason, absl::Time now) {
   Actions actions;
-  if (workers_[static_cast<size_t>(slot) - 1].process != Process::kStarting || stopping()) return actions;
-  Stop(absl::UnavailableError(absl::StrCat(Label(slot), ": ", reason)), now, &actions);
+  Worker& worker = At(slot);
+  if (worker.process != Process::kStarting || stopping()) return actions;
+  worker.reason = std::string(reason);
+  if (starting()) StopAll(absl::UnavailableError(absl::StrCat(Label(slot), ": ", reason)), now, &actions);
   return actions;
 }
 
-SupervisorCore::Actions SupervisorCore::WorkerEnded(int slot, absl::string_view how, absl::Time now) {
+void SupervisorCore::WorkerAlive(int slot, absl::Time now) {
+  Worker& worker = At(slot);
+  if (worker.process != Process::kReady) return;
+  worker.listened = true;
+  worker.suspect = false;
+  worker.deadline = now + kSilence;
+}
+
+SupervisorCore::Actions SupervisorCore::WorkerEnded(int slot, absl::string_view how, bool clean, absl::Time now) {
   Actions actions;
-  Worker& worker = workers_[static_cast<size_t>(slot) - 1];
-  if (worker.process == Process::kAbsent) return actions;
-  const bool was_ready = worker.process == Process::kReady;
+  Worker& worker = At(slot);
+  const Process before = worker.process;
+  if (before == Process::kAbsent) return actions;
   worker.process = Process::kAbsent;
   if (stopping()) {
     StopRedisIfIdle(now, &actions);
     return actions;
   }
-  if (!was_ready) {
-    Stop(absl::UnavailableError(absl::StrCat(Label(slot), " ", how, " before it was ready")), now, &actions);
+  if (before == Process::kStopping) {
+    worker.fresh = false;
+    worker.deadline = now;
+  } else if (before == Process::kStarting && starting()) {
+    StopAll(absl::UnavailableError(absl::StrCat(Label(slot), " ", how, " before it was ready")), now, &actions);
     return actions;
+  } else if (before == Process::kReady && clean) {
+    worker.retired = true;
+    actions.push_back({.kind = kLog, .text = absl::StrCat("worker was told to stop: ", Label(slot), " ", how)});
+  } else {
+    WorkerDied(slot, how, now, &actions);
   }
-  actions.push_back({.kind = kLog, .text = absl::StrCat("worker ended: ", Label(slot), " ", how)});
-  if (phase_ == Phase::kServing && Living() == 0) {
-    Stop(absl::UnavailableError("no node is left"), now, &actions);
-  }
+  Reconcile(now, &actions);
   return actions;
 }
 
-SupervisorCore::Actions SupervisorCore::Signalled(absl::Time now) {
-  Actions actions;
-  if (!stopping()) {
-    Stop(absl::OkStatus(), now, &actions);
-  } else if (phase_ == Phase::kStoppingWorkers) {
-    KillWorkers(&actions);
-  } else if (phase_ == Phase::kStoppingRedis) {
-    actions.push_back({.kind = kKillRedis});
+void SupervisorCore::WorkerDied(int slot, absl::string_view how, absl::Time now, Actions* actions) {
+  Worker& worker = At(slot);
+  const bool served = worker.ready_at > absl::InfinitePast();
+  worker.deaths = served && now - worker.ready_at >= kSteady ? 1 : worker.deaths + 1;
+  ++worker.restarts;
+  worker.fresh = false;
+  worker.deadline = now + Pause(static_cast<size_t>(worker.deaths));
+  std::string text = absl::StrCat("worker died: ", Label(slot), " ", how);
+  if (!served) {
+    absl::StrAppend(&text, " before it was ready");
+    if (!worker.reason.empty()) absl::StrAppend(&text, " (", worker.reason, ")");
+    CountDeath(worker.false_starts, now);
+    if (worker.looping) worker.deadline = now + kLoopPause;
   }
-  return actions;
+  actions->push_back({.kind = kLog, .text = text});
+  if (worker.false_starts.size() < kManyDeaths || worker.looping) return;
+
+  worker.looping = true;
+  worker.deadline = now + kLoopPause;
+  const std::string loop =
+      absl::StrCat(Label(slot), " died ", kManyDeaths, " times within ", absl::FormatDuration(kManyDeathsWithin),
+                   " before it served", worker.reason.empty() ? "" : absl::StrCat(" (", worker.reason, ")"), "; see ",
+                   options_.worker_log);
+  actions->push_back({.kind = kLog, .text = absl::StrCat("crash loop: ", loop)});
+  if (AllAre([](const Worker& each) { return each.looping || each.retired; })) {
+    StopAll(absl::UnavailableError(loop), now, actions);
+  } else if (rolling_) {
+    rolling_ = false;
+    actions->push_back({.kind = kLog, .text = "rolling restart given up: those that are left go on as they are"});
+  }
+}
+
+void SupervisorCore::Reconcile(absl::Time now, Actions* actions) {
+  if (stopping()) return;
+  const int slots = static_cast<int>(workers_.size());
+  for (int slot = slots; slot >= 1; --slot) {
+    Worker& worker = At(slot);
+    if (Wanted(slot)) continue;
+    if (worker.process == Process::kStarting || worker.process == Process::kReady) {
+      StopWorker(slot, now, actions);
+    } else if (worker.process == Process::kAbsent) {
+      worker = Worker{};
+    }
+  }
+  for (int slot = 1; slot <= slots && RedisServes(); ++slot) {
+    const Worker& worker = At(slot);
+    if (!Wanted(slot) || worker.process != Process::kAbsent || worker.retired) continue;
+    if (worker.fresh ? !AnyStarting() : worker.deadline <= now) StartWorker(slot, now, actions);
+  }
+  if (phase_ == Phase::kStartingWorkers &&
+      AllAre([](const Worker& worker) { return worker.process == Process::kReady || worker.retired; })) {
+    phase_ = Phase::kServing;
+    if (!suspended_) {
+      const int ready = Living();
+      actions->push_back(
+          {.kind = kSay,
+           .text = absl::StrCat(CountNodes(ready), ready == 1 ? " is ready " : " are ready ", options_.ready_text)});
+    }
+  }
+  if (!suspended_ && AllAre([](const Worker& worker) { return worker.retired; })) {
+    StopAll(absl::UnavailableError("no node is left"), now, actions);
+    return;
+  }
+  Roll(now, actions);
+}
+
+void SupervisorCore::Roll(absl::Time now, Actions* actions) {
+  if (!rolling_ || !RedisServes() ||
+      !AllAre([](const Worker& worker) { return worker.process == Process::kReady || worker.retired; })) {
+    return;
+  }
+  for (int slot = 1; slot <= wanted_; ++slot) {
+    const Worker& worker = At(slot);
+    if (worker.process != Process::kReady || worker.generation == generation_) continue;
+    StopWorker(slot, now, actions);
+    return;
+  }
+  rolling_ = false;
+  actions->push_back({.kind = kSay, .text = absl::StrCat("has restarted ", CountNodes(wanted_))});
+}
+
+void SupervisorCore::StartWorker(int slot, absl::Time now, Actions* actions) {
+  Worker& worker = At(slot);
+  worker.process = Process::kStarting;
+  worker.reason.clear();
+  worker.listened = false;
+  worker.suspect = false;
+  worker.generation = generation_;
+  worker.ready_at = absl::InfinitePast();
+  worker.deadline = now + kStartLimit;
+  actions->push_back({.kind = kStartWorker, .slot = slot});
+}
+
+void SupervisorCore::StopWorker(int slot, absl::Time now, Actions* actions) {
+  Worker& worker = At(slot);
+  worker.process = Process::kStopping;
+  worker.deadline = now + options_.drain_timeout + kDrainGrace;
+  actions->push_back({.kind = kStopWorker, .slot = slot});
 }
 
 SupervisorCore::Actions SupervisorCore::Tick(absl::Time now) {
@@ -149,13 +258,13 @@ SupervisorCore::Actions SupervisorCore::Tick(absl::Time now) {
       actions.push_back({.kind = kKillRedis});
     }
   }
+  for (int slot = 1; slot <= static_cast<int>(workers_.size()) && !stopping(); ++slot) {
+    if (now >= At(slot).deadline) TickWorker(slot, now, &actions);
+  }
+  Reconcile(now, &actions);
   if (now < deadline_) return actions;
   deadline_ = absl::InfiniteFuture();
-  if (phase_ == Phase::kStartingWorkers) {
-    Stop(absl::DeadlineExceededError(
-             absl::StrCat(Label(started_), " was not ready within ", absl::FormatDuration(kStartLimit))),
-         now, &actions);
-  } else if (phase_ == Phase::kStoppingWorkers) {
+  if (phase_ == Phase::kStoppingWorkers) {
     actions.push_back({.kind = kLog, .text = "workers did not drain in time: killed"});
     KillWorkers(&actions);
   } else if (phase_ == Phase::kStoppingRedis) {
@@ -165,8 +274,87 @@ SupervisorCore::Actions SupervisorCore::Tick(absl::Time now) {
   return actions;
 }
 
+// Whom it kills ends, and that is handled as any other end.
+void SupervisorCore::TickWorker(int slot, absl::Time now, Actions* actions) {
+  Worker& worker = At(slot);
+  if (worker.process == Process::kAbsent) return;
+  if (worker.process == Process::kReady && !worker.suspect) {
+    // It may be us who did not listen: a machine that stood still.
+    worker.suspect = true;
+    worker.deadline = now + kLastWord;
+    return;
+  }
+  if (worker.process == Process::kStarting && starting()) {
+    StopAll(absl::DeadlineExceededError(
+                absl::StrCat(Label(slot), " was not ready within ", absl::FormatDuration(kStartLimit))),
+            now, actions);
+    return;
+  }
+  const absl::string_view why = worker.process == Process::kStarting   ? " was not ready in time: killed"
+                                : worker.process == Process::kStopping ? " did not drain in time: killed"
+                                                                       : " does not answer: killed";
+  worker.deadline = absl::InfiniteFuture();
+  actions->push_back({.kind = kLog, .text = absl::StrCat(Label(slot), why)});
+  actions->push_back({.kind = kKillWorker, .slot = slot});
+}
+
 absl::Time SupervisorCore::next_deadline() const {
-  return stopping() ? deadline_ : std::min(deadline_, redis_deadline_);
+  if (stopping()) return deadline_;
+  absl::Time next = redis_deadline_;
+  for (const Worker& worker : workers_) {
+    if (worker.process == Process::kAbsent && (worker.fresh || worker.retired || !RedisServes())) continue;
+    next = std::min(next, worker.deadline);
+  }
+  return next;
+}
+
+bool SupervisorCore::AnyAnswers(absl::Duration limit, absl::Time now) const {
+  bool awaited = false;
+  for (const Worker& worker : workers_) {
+    if (worker.process != Process::kReady || !worker.listened) continue;
+    // When it was heard of last: its limit began then.
+    if (!worker.suspect && now - (worker.deadline - kSilence) <= limit) return true;
+    awaited = true;
+  }
+  return !awaited;
+}
+
+SupervisorCore::State SupervisorCore::state() const {
+  if (stopping()) return State::kStopping;
+  if (starting()) return State::kStarting;
+  if (suspended_) return State::kSuspended;
+  return rolling_ ? State::kRestarting : State::kServing;
+}
+
+bool SupervisorCore::settled() const {
+  if (starting() || stopping() || rolling_ || !RedisServes()) return false;
+  for (int slot = 1; slot <= static_cast<int>(workers_.size()); ++slot) {
+    const Worker& worker = At(slot);
+    if (!Wanted(slot) ? worker.process != Process::kAbsent
+                      : worker.process != Process::kReady && !worker.retired && !worker.looping) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool SupervisorCore::outdated() const {
+  return std::ranges::any_of(workers_, [this](const Worker& worker) {
+    return worker.process == Process::kReady && worker.generation != generation_;
+  });
+}
+
+bool SupervisorCore::AllAre(const std::function<bool(const Worker&)>& predicate) const {
+  for (int slot = 1; slot <= static_cast<int>(workers_.size()); ++slot) {
+    if (Wanted(slot) && !predicate(At(slot))) return false;
+  }
+  return true;
+}
+
+std::string SupervisorCore::CountNodes(int count) { return absl::StrCat(count, count == 1 ? " node" : " nodes"); }
+
+bool SupervisorCore::AnyStarting() const {
+  return std::ranges::any_of(workers_, [](const Worker& worker) { return worker.process == Process::kStarting; });
 }
 
 int SupervisorCore::Living() const {
@@ -175,8 +363,16 @@ int SupervisorCore::Living() const {
 }
 
 std::string SupervisorCore::Label(int slot) const {
-  const std::string& name = workers_[static_cast<size_t>(slot) - 1].name;
+  const std::string& name = At(slot).name;
   return name.empty() ? absl::StrCat("worker ", slot) : name;
+}
+
+// The first death costs no time; those that follow soon, ever more.
+absl::Duration SupervisorCore::Pause(size_t recent_deaths) const {
+  if (recent_deaths <= 1) return absl::ZeroDuration();
+  const absl::Duration pause = std::min(
+      absl::Milliseconds(100) * std::exp2(std::min<double>(static_cast<double>(recent_deaths) - 2, 16)), kMaxPause);
+  return pause * (0.75 + 0.5 * options_.random());
 }
 
 void SupervisorCore::StartRedis(absl::Time now, Actions* actions) {
@@ -185,37 +381,20 @@ void SupervisorCore::StartRedis(absl::Time now, Actions* actions) {
   actions->push_back({.kind = kStartRedis});
 }
 
-void SupervisorCore::StartNextWorker(absl::Time now, Actions* actions) {
-  if (started_ < options_.workers) {
-    ++started_;
-    workers_[static_cast<size_t>(started_) - 1].process = Process::kStarting;
-    deadline_ = now + kStartLimit;
-    actions->push_back({.kind = kStartWorker, .slot = started_});
-    return;
-  }
-  phase_ = Phase::kServing;
-  deadline_ = absl::InfiniteFuture();
-  const int ready = Living();
-  actions->push_back(
-      {.kind = kSay,
-       .text = absl::StrCat(ready, ready == 1 ? " node is ready " : " nodes are ready ", options_.ready_text)});
-}
-
-void SupervisorCore::Stop(absl::Status result, absl::Time now, Actions* actions) {
+void SupervisorCore::StopAll(absl::Status result, absl::Time now, Actions* actions) {
   result_ = std::move(result);
   phase_ = Phase::kStoppingWorkers;
   deadline_ = now + options_.drain_timeout + kDrainGrace;
-  for (int slot = 1; slot <= started_; ++slot) {
-    if (workers_[static_cast<size_t>(slot) - 1].process == Process::kAbsent) continue;
-    actions->push_back({.kind = kStopWorker, .slot = slot});
+  for (int slot = 1; slot <= static_cast<int>(workers_.size()); ++slot) {
+    const Process process = At(slot).process;
+    if (process == Process::kStarting || process == Process::kReady) StopWorker(slot, now, actions);
   }
   StopRedisIfIdle(now, actions);
 }
 
 void SupervisorCore::KillWorkers(Actions* actions) const {
-  for (int slot = 1; slot <= started_; ++slot) {
-    if (workers_[static_cast<size_t>(slot) - 1].process == Process::kAbsent) continue;
-    actions->push_back({.kind = kKillWorker, .slot = slot});
+  for (int slot = 1; slot <= static_cast<int>(workers_.size()); ++slot) {
+    if (At(slot).process != Process::kAbsent) actions->push_back({.kind = kKillWorker, .slot = slot});
   }
 }
 

@@ -94,8 +94,12 @@ std::string Node::log() const { return ReadFile(absl::StrCat(data_dir_, "/", id_
 void Node::Kill() const {
   const pid_t victim = pid();
   CHECK_GT(victim, 0) << pid_path();
+  // `start` must not see its death: it would start another.
+  program_->Signal(SIGSTOP);
   PCHECK(kill(victim, SIGKILL) == 0);
   CHECK(Await([&] { return !IsAlive(victim); }));
+  program_->Signal(SIGKILL);
+  program_->Wait();
 }
 
 void Node::Pause() const {

@@ -52,7 +52,7 @@ class Node {
   std::string log() const;
   std::string pid_path() const { return data_dir_ + "/" + id_ + ".pid"; }
 
-  // SIGKILL to the node (not to `start`), and its end awaited.
+  // SIGKILL to the node and to `start`, which would start another, and their ends awaited. Only of a node that was started by itself.
   void Kill() const;
   // SIGSTOP and SIGCONT.
   void Pause() const;

@@ -16,12 +16,16 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/supervisor/control.h"
 #include "server/supervisor/data_dir.h"
 
 namespace actioncluster {
@@ -70,7 +74,7 @@ class SupervisorTest : public testing::Test {
     if (pid_ == 0) {
       dup2(ends[1], STDOUT_FILENO);
       dup2(ends[1], STDERR_FILENO);
-      const absl::Status end = RunSupervisor(settings_, {.path = program});
+      const absl::Status end = RunSupervisor(settings_, {.path = program, .reload = reload_});
       if (!end.ok()) std::fprintf(stderr, "ended: %s\n", std::string(end.message()).c_str());
       std::fflush(stdout);
       _exit(end.ok() ? 0 : 1);
@@ -105,6 +109,14 @@ class SupervisorTest : public testing::Test {
     std::ifstream file(dir_ + "/" + name);
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   }
+  // The file is there, and has something in it.
+  bool Await(const std::string& name) const {
+    for (const absl::Time end = absl::Now() + kPatience; Read(name).empty();) {
+      if (absl::Now() > end) return false;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return true;
+  }
   bool IsFree() const { return DataDir::Open(settings_.data_dir, absl::ZeroDuration()).ok(); }
 
   // 0 if Redis does not answer.
@@ -129,6 +141,7 @@ class SupervisorTest : public testing::Test {
 
   std::string dir_;
   Settings settings_;
+  std::function<absl::StatusOr<Settings>()> reload_;
   pid_t pid_ = 0;
   int output_ = -1;
   std::string said_;
@@ -188,14 +201,153 @@ TEST_F(SupervisorTest, AWorkerThatEndsWithoutAWordStopsTheStart) {
   EXPECT_EQ(said_, "ended: worker 1 exited with status 3 before it was ready\n");
 }
 
-TEST_F(SupervisorTest, AWorkerThatDiesIsLoggedAndTheLastOneEndsAll) {
+TEST_F(SupervisorTest, AWorkerThatDiesIsStartedAgainAndTheOthersGoOn) {
   Start("echo $$ >" + dir_ + "/pid-$3\n" + Ready("exec sleep 1000"));
   ASSERT_TRUE(ReadUntil("nodes are ready"));
+  const std::string other = Read("pid-2");
+  said_.clear();
   kill(std::atoi(Read("pid-1").c_str()), SIGKILL);
   EXPECT_TRUE(ReadUntil("fake-1 was killed by signal 9"));
-  kill(std::atoi(Read("pid-2").c_str()), SIGKILL);
+  EXPECT_TRUE(ReadUntil("fake-1 listens on"));
+  EXPECT_EQ(Read("pid-2"), other);
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+}
+
+TEST_F(SupervisorTest, WhenNobodyIsLeftButWhoDiesBeforeItServesItGivesUpAndSaysWhereToLook) {
+  settings_.workers = 1;
+  Start("[ -e " + dir_ + "/was ] && { echo failed no luck >/proc/self/fd/$5; exit 3; }\n" +
+        Ready("echo $$ >" + dir_ + "/was; exec sleep 1000"));
+  ASSERT_TRUE(ReadUntil("node is ready"));
+  ASSERT_TRUE(Await("was"));
+  kill(std::atoi(Read("was").c_str()), SIGKILL);
+  EXPECT_EQ(Wait(), 1);
+  EXPECT_THAT(said_,
+              testing::EndsWith("ended: fake-1 died 5 times within 30s before it served (no luck); see the nodes' "
+                                "logs in " +
+                                settings_.data_dir + "\n"));
+}
+
+TEST_F(SupervisorTest, AWorkerThatWasToldToStopStaysAwayAndTheLastOneEndsAll) {
+  Start(Ready("while [ ! -e " + dir_ + "/end-$3 ]; do sleep 0.01; done"));
+  ASSERT_TRUE(ReadUntil("nodes are ready"));
+  std::ofstream(dir_ + "/end-1") << "now";
+  EXPECT_TRUE(ReadUntil("told to stop: fake-1"));
+  std::ofstream(dir_ + "/end-2") << "now";
   EXPECT_EQ(Wait(), 1);
   EXPECT_THAT(said_, testing::EndsWith("ended: no node is left\n"));
+}
+
+TEST_F(SupervisorTest, Sigusr2RestartsOneAfterTheOther) {
+  Start("echo $3 >>" + dir_ + "/starts\n" + Ready("exec sleep 1000"));
+  ASSERT_TRUE(ReadUntil("nodes are ready"));
+  kill(pid_, SIGUSR2);
+  ASSERT_TRUE(ReadUntil("has restarted 2 nodes"));
+  EXPECT_EQ(Read("starts"), "1\n2\n1\n2\n");
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+}
+
+TEST_F(SupervisorTest, SighupReadsTheSettingsAnewForWorkersThatStartFromThenOn) {
+  reload_ = [this]() -> absl::StatusOr<Settings> {
+    if (Read("reload") == "bad\n") return absl::InvalidArgumentError("bad settings");
+    Settings fresh = settings_;
+    fresh.rpc_timeout = absl::Seconds(42);
+    fresh.workers = 1;
+    if (Read("reload") == "port\n") fresh.port += 100;
+    return fresh;
+  };
+  Start("env >" + dir_ + "/env-$3\n" + Ready("exec sleep 1000"));
+  ASSERT_TRUE(ReadUntil("nodes are ready"));
+  EXPECT_THAT(Read("env-1"), HasSubstr("ACTIONCLUSTER_RPC_TIMEOUT=5s\n"));
+  std::ofstream(dir_ + "/reload") << "bad\n";
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(ReadUntil("order refused: bad settings"));
+  std::ofstream(dir_ + "/reload") << "port\n";
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(ReadUntil("order refused: takes a stop and a start to change: port; nothing was changed"));
+  EXPECT_THAT(Read("env-1"), HasSubstr("ACTIONCLUSTER_RPC_TIMEOUT=5s\n"));
+  std::ofstream(dir_ + "/reload") << "good\n";
+  kill(pid_, SIGHUP);
+  ASSERT_TRUE(ReadUntil("has restarted 1 node\n"));
+  EXPECT_THAT(Read("env-1"), HasSubstr("ACTIONCLUSTER_RPC_TIMEOUT=42s\n"));
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+}
+
+TEST_F(SupervisorTest, SigquitEndsItAtOnceThoughWorkersDoNotStop) {
+  Start("trap '' TERM\n" + Ready("exec sleep 1000"));
+  ASSERT_TRUE(ReadUntil("nodes are ready"));
+  kill(pid_, SIGQUIT);
+  EXPECT_EQ(Wait(), 0);
+  EXPECT_TRUE(IsFree());
+}
+
+TEST_F(SupervisorTest, TheServiceManagerHearsHowItIs) {
+  const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = {}};
+  const std::string path = dir_ + "/notify";
+  std::memcpy(address.sun_path, path.data(), path.size());
+  ASSERT_EQ(bind(manager, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const auto heard = [manager] {
+    char buffer[512];
+    pollfd readable = {.fd = manager, .events = POLLIN, .revents = 0};
+    if (poll(&readable, 1, kPatienceMs) <= 0) return std::string("nothing");
+    return std::string(buffer, static_cast<size_t>(recv(manager, buffer, sizeof buffer, 0)));
+  };
+  const auto heard_but_watchdog = [&heard] {
+    std::string text = heard();
+    while (text == "WATCHDOG=1") text = heard();
+    return text;
+  };
+  setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  setenv("WATCHDOG_USEC", "100000", 1);
+  Start("env >" + dir_ + "/env\n" + Ready("exec sleep 1000"));
+  unsetenv("NOTIFY_SOCKET");
+  unsetenv("WATCHDOG_USEC");
+  EXPECT_EQ(heard_but_watchdog(), absl::StrCat("READY=1\nMAINPID=", pid_, "\nSTATUS=nodes serve"));
+  EXPECT_THAT(Read("env"), Not(HasSubstr("NOTIFY_SOCKET")));
+  EXPECT_THAT(Read("env"), Not(HasSubstr("WATCHDOG_USEC")));
+  for (int times = 1; times <= 5; ++times) EXPECT_EQ(heard(), "WATCHDOG=1");
+  kill(pid_, SIGUSR2);
+  EXPECT_THAT(heard_but_watchdog(), testing::StartsWith("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_THAT(heard_but_watchdog(), testing::StartsWith("READY=1\n"));
+  kill(pid_, SIGTERM);
+  EXPECT_THAT(heard_but_watchdog(), testing::StartsWith("STOPPING=1\n"));
+  EXPECT_EQ(Wait(), 0);
+  close(manager);
+}
+
+TEST_F(SupervisorTest, OrdersByTheControlSocketAreAnsweredWhenTheyAreDone) {
+  Start("[ $3 = 3 ] && [ -e " + dir_ + "/broken ] && exit 1\n" + Ready("exec sleep 1000"));
+  ASSERT_TRUE(ReadUntil("nodes are ready"));
+  const auto ask = [this](const std::string& line) {
+    return AskSupervisor(settings_.data_dir, line, kPatience, false);
+  };
+  const auto status = [&] { return SupervisorStatus::Parse(ask("status").value_or("")); };
+  ASSERT_TRUE(status().ok()) << status().status();
+  EXPECT_EQ(status()->pid, pid_);
+  EXPECT_EQ(status()->state, "serving");
+  EXPECT_EQ(status()->redis_pid, RedisPid());
+  ASSERT_EQ(status()->nodes.size(), 2U);
+  EXPECT_EQ(status()->nodes[1].name, "fake-2");
+  const int before = status()->nodes[0].pid;
+  EXPECT_TRUE(ask("restart").ok()) << ask("status").value_or("?");
+  EXPECT_NE(status()->nodes[0].pid, before);
+  EXPECT_EQ(ask("scale 0").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ask("dance").status().code(), absl::StatusCode::kInvalidArgument);
+  std::ofstream(dir_ + "/broken") << "yes";
+  EXPECT_EQ(ask("scale 3").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(status()->nodes[2].state, "looping");
+  std::filesystem::remove(dir_ + "/broken");
+  EXPECT_TRUE(ask("scale 3").ok());
+  EXPECT_EQ(status()->nodes[2].state, "ready");
+  EXPECT_TRUE(ask("scale 1").ok());
+  EXPECT_EQ(status()->nodes.size(), 1U);
+  EXPECT_TRUE(AskSupervisor(settings_.data_dir, "stop", kPatience, true).ok());
+  EXPECT_TRUE(IsFree());
+  EXPECT_EQ(Wait(), 0);
+  EXPECT_EQ(ask("status").status().message(), "no actioncluster runs on the data directory " + settings_.data_dir);
 }
 
 TEST_F(SupervisorTest, ASecondSignalKillsWorkersThatDoNotStop) {

@@ -6,44 +6,17 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "tests/unit/server/supervisor_core_fixture.h"
 
 namespace actioncluster {
 namespace {
 
 using enum SupervisorAction::Kind;
-using testing::AllOf;
 using testing::ElementsAre;
-using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Action = SupervisorAction;
 
-class SupervisorCoreTest : public testing::Test {
- protected:
-  static SupervisorOptions Options(int workers, bool embedded_redis = true) {
-    return {.workers = workers,
-            .embedded_redis = embedded_redis,
-            .redis_log = "/d/redis.log",
-            .ready_text = "on 127.0.0.1:7400 (data in /d)",
-            .drain_timeout = absl::Seconds(10)};
-  }
-  static auto Says(const std::string& text) { return AllOf(Field(&Action::kind, kSay), Field(&Action::text, text)); }
-  static auto Logs(const std::string& part) {
-    return AllOf(Field(&Action::kind, kLog), Field(&Action::text, HasSubstr(part)));
-  }
-  static Action Do(Action::Kind kind, int slot = 0) { return {.kind = kind, .slot = slot}; }
-
-  // Two nodes that serve, and Redis.
-  void Serve() {
-    core_.Start(now_);
-    core_.RedisReady(now_);
-    core_.WorkerReady(1, "n-1", "a", now_);
-    core_.WorkerReady(2, "n-2", "b", now_);
-  }
-
-  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
-  SupervisorCore core_{Options(2)};
-};
+class SupervisorCoreTest : public SupervisorCoreFixture {};
 
 TEST_F(SupervisorCoreTest, RedisComesFirstThenTheWorkersOneAfterTheOther) {
   EXPECT_THAT(core_.Start(now_), ElementsAre(Do(kStartRedis)));
@@ -63,8 +36,8 @@ TEST_F(SupervisorCoreTest, WithARedisOfOthersTheWorkersComeAtOnce) {
   EXPECT_THAT(core.Start(now_), ElementsAre(Do(kStartWorker, 1)));
   EXPECT_THAT(core.WorkerReady(1, "n-1", "a", now_),
               ElementsAre(Says("n-1 listens on a"), Says("1 node is ready on 127.0.0.1:7400 (data in /d)")));
-  EXPECT_THAT(core.Signalled(now_), ElementsAre(Do(kStopWorker, 1)));
-  EXPECT_THAT(core.WorkerEnded(1, "exited with status 0", now_), IsEmpty());
+  EXPECT_THAT(core.Stop(now_), ElementsAre(Do(kStopWorker, 1)));
+  EXPECT_THAT(core.WorkerEnded(1, "exited with status 0", true, now_), IsEmpty());
   EXPECT_TRUE(core.done());
 }
 
@@ -98,8 +71,8 @@ TEST_F(SupervisorCoreTest, AWorkerThatFailsToStartStopsEverythingForItsReason) {
   core_.RedisReady(now_);
   core_.WorkerReady(1, "n-1", "a", now_);
   EXPECT_THAT(core_.WorkerFailed(2, "another token", now_), ElementsAre(Do(kStopWorker, 1), Do(kStopWorker, 2)));
-  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 1", now_), IsEmpty());
-  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 1", false, now_), IsEmpty());
+  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", true, now_), ElementsAre(Do(kStopRedis)));
   EXPECT_THAT(core_.RedisEnded("exited with status 0", now_), IsEmpty());
   EXPECT_TRUE(core_.done());
   EXPECT_EQ(core_.result().message(), "worker 2: another token");
@@ -108,7 +81,8 @@ TEST_F(SupervisorCoreTest, AWorkerThatFailsToStartStopsEverythingForItsReason) {
 TEST_F(SupervisorCoreTest, AWorkerThatEndsWithoutAWordStopsTheStart) {
   core_.Start(now_);
   core_.RedisReady(now_);
-  EXPECT_THAT(core_.WorkerEnded(1, "was killed by signal 11 (Segmentation fault)", now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.WorkerEnded(1, "was killed by signal 11 (Segmentation fault)", false, now_),
+              ElementsAre(Do(kStopRedis)));
   EXPECT_EQ(core_.result().message(), "worker 1 was killed by signal 11 (Segmentation fault) before it was ready");
 }
 
@@ -120,18 +94,10 @@ TEST_F(SupervisorCoreTest, AWorkerThatIsNotReadyInTimeStopsTheStart) {
   EXPECT_EQ(core_.result().message(), "worker 1 was not ready within 30s");
 }
 
-TEST_F(SupervisorCoreTest, AWorkerThatDiesIsLoggedAndTheOthersGoOn) {
+TEST_F(SupervisorCoreTest, WhenTheLastWorkerWasToldToGoEverythingEndsAsAFailure) {
   Serve();
-  EXPECT_THAT(core_.WorkerEnded(1, "was killed by signal 9 (Killed)", now_),
-              ElementsAre(Logs("n-1 was killed by signal 9")));
-  EXPECT_FALSE(core_.done());
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kStopWorker, 2)));
-}
-
-TEST_F(SupervisorCoreTest, WhenNoWorkerIsLeftEverythingEndsAsAFailure) {
-  Serve();
-  core_.WorkerEnded(1, "exited with status 0", now_);
-  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", now_), ElementsAre(Logs("n-2"), Do(kStopRedis)));
+  core_.WorkerEnded(1, "exited with status 0", true, now_);
+  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", true, now_), ElementsAre(Logs("n-2"), Do(kStopRedis)));
   core_.RedisEnded("exited with status 0", now_);
   EXPECT_TRUE(core_.done());
   EXPECT_EQ(core_.result().message(), "no node is left");
@@ -139,10 +105,10 @@ TEST_F(SupervisorCoreTest, WhenNoWorkerIsLeftEverythingEndsAsAFailure) {
 
 TEST_F(SupervisorCoreTest, ASignalStopsTheWorkersThenRedisAndThatIsClean) {
   Serve();
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kStopWorker, 1), Do(kStopWorker, 2)));
+  EXPECT_THAT(core_.Stop(now_), ElementsAre(Do(kStopWorker, 1), Do(kStopWorker, 2)));
   EXPECT_EQ(core_.next_deadline(), now_ + absl::Seconds(15));
-  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", now_), IsEmpty());
-  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", true, now_), IsEmpty());
+  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", true, now_), ElementsAre(Do(kStopRedis)));
   EXPECT_FALSE(core_.done());
   core_.RedisEnded("exited with status 0", now_);
   EXPECT_TRUE(core_.done());
@@ -151,31 +117,31 @@ TEST_F(SupervisorCoreTest, ASignalStopsTheWorkersThenRedisAndThatIsClean) {
 
 TEST_F(SupervisorCoreTest, WorkersThatDoNotDrainInTimeAreKilled) {
   Serve();
-  core_.Signalled(now_);
-  core_.WorkerEnded(1, "exited with status 0", now_);
+  core_.Stop(now_);
+  core_.WorkerEnded(1, "exited with status 0", true, now_);
   EXPECT_THAT(core_.Tick(core_.next_deadline()), ElementsAre(Logs("did not drain"), Do(kKillWorker, 2)));
-  EXPECT_THAT(core_.WorkerEnded(2, "was killed by signal 9 (Killed)", now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.WorkerEnded(2, "was killed by signal 9 (Killed)", false, now_), ElementsAre(Do(kStopRedis)));
 }
 
 TEST_F(SupervisorCoreTest, ASecondSignalKillsTheWorkersAtOnce) {
   Serve();
-  core_.Signalled(now_);
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kKillWorker, 1), Do(kKillWorker, 2)));
+  core_.Stop(now_);
+  EXPECT_THAT(core_.Stop(now_), ElementsAre(Do(kKillWorker, 1), Do(kKillWorker, 2)));
 }
 
 TEST_F(SupervisorCoreTest, RedisThatDoesNotStopIsKilledAfterItsLimitOrByAnotherSignal) {
   Serve();
-  core_.Signalled(now_);
-  core_.WorkerEnded(1, "exited with status 0", now_);
-  core_.WorkerEnded(2, "exited with status 0", now_);
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kKillRedis)));
+  core_.Stop(now_);
+  core_.WorkerEnded(1, "exited with status 0", true, now_);
+  core_.WorkerEnded(2, "exited with status 0", true, now_);
+  EXPECT_THAT(core_.Stop(now_), ElementsAre(Do(kKillRedis)));
   EXPECT_EQ(core_.next_deadline(), now_ + SupervisorCore::kRedisStopLimit);
   EXPECT_THAT(core_.Tick(core_.next_deadline()), ElementsAre(Logs("did not stop"), Do(kKillRedis)));
 }
 
 TEST_F(SupervisorCoreTest, ASignalWhileStartingStopsWhatRuns) {
   core_.Start(now_);
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.Stop(now_), ElementsAre(Do(kStopRedis)));
   EXPECT_THAT(core_.RedisReady(now_), IsEmpty());
   core_.RedisEnded("exited with status 0", now_);
   EXPECT_TRUE(core_.done());
@@ -185,9 +151,9 @@ TEST_F(SupervisorCoreTest, ASignalWhileStartingStopsWhatRuns) {
 TEST_F(SupervisorCoreTest, AWorkerThatGetsReadyWhileEverythingStopsStartsNoOther) {
   core_.Start(now_);
   core_.RedisReady(now_);
-  EXPECT_THAT(core_.Signalled(now_), ElementsAre(Do(kStopWorker, 1)));
+  EXPECT_THAT(core_.Stop(now_), ElementsAre(Do(kStopWorker, 1)));
   EXPECT_THAT(core_.WorkerReady(1, "n-1", "a", now_), IsEmpty());
-  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", now_), ElementsAre(Do(kStopRedis)));
+  EXPECT_THAT(core_.WorkerEnded(1, "exited with status 0", true, now_), ElementsAre(Do(kStopRedis)));
 }
 
 TEST_F(SupervisorCoreTest, RedisThatDiesIsStartedAgainAtOnceAndThenAfterPauses) {
@@ -213,8 +179,8 @@ TEST_F(SupervisorCoreTest, RedisThatDiesFiveTimesInHalfAMinuteEndsEverything) {
   }
   EXPECT_THAT(core_.RedisEnded("exited with status 1", now_),
               ElementsAre(Logs("died"), Do(kStopWorker, 1), Do(kStopWorker, 2)));
-  core_.WorkerEnded(1, "exited with status 0", now_);
-  core_.WorkerEnded(2, "exited with status 0", now_);
+  core_.WorkerEnded(1, "exited with status 0", true, now_);
+  core_.WorkerEnded(2, "exited with status 0", true, now_);
   EXPECT_TRUE(core_.done());
   EXPECT_THAT(std::string(core_.result().message()), HasSubstr("died 5 times within 30s"));
 }
@@ -224,16 +190,16 @@ TEST_F(SupervisorCoreTest, DeathsOfRedisLongAgoDoNotCount) {
   for (int deaths = 1; deaths <= 20; ++deaths) {
     EXPECT_THAT(core_.RedisEnded("exited with status 1", now_), ElementsAre(Logs("died"), Do(kStartRedis)));
     core_.RedisReady(now_);
-    now_ += SupervisorCore::kRedisDeathsWithin;
+    now_ += SupervisorCore::kManyDeathsWithin;
   }
 }
 
 TEST_F(SupervisorCoreTest, RedisThatDiesWhileTheWorkersDrainIsNotStartedAgain) {
   Serve();
-  core_.Signalled(now_);
+  core_.Stop(now_);
   EXPECT_THAT(core_.RedisEnded("exited with status 1", now_), ElementsAre(Logs("died while stopping")));
-  core_.WorkerEnded(1, "exited with status 0", now_);
-  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", now_), IsEmpty());
+  core_.WorkerEnded(1, "exited with status 0", true, now_);
+  EXPECT_THAT(core_.WorkerEnded(2, "exited with status 0", true, now_), IsEmpty());
   EXPECT_TRUE(core_.done());
 }
 
