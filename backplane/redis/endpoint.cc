@@ -209,9 +209,8 @@ std::string Endpoint::Redacted() const {
 }
 
 bool Endpoint::IsLocal() const {
-  if (sentinels.has_value()) return false;
   if (!unix_path.empty() || host == "::1" || absl::EqualsIgnoreCase(host, "localhost")) return true;
-  // A name may begin so, too.
+  // A name may begin so, too; with sentinels there is none.
   return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 

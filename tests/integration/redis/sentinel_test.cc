@@ -135,7 +135,8 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   EXPECT_EQ(client.Execute(Command({"PUBLISH", "one", "planned"}))->view().Integer().value(), 1);
   EXPECT_EQ(messages.Next(), "planned");
 
-  // Back again, once the old master has become a replica that the sentinel knows.
+  // Back again, once the old master has become a replica that the sentinel knows. It would see to that itself, later.
+  EXPECT_EQ(TextOf(Result(master_.Command({"REPLICAOF", "127.0.0.1", absl::StrCat(replica_.port())}))), "OK");
   AwaitThat([&] { return absl::StrContains(Replication(replica_), "state=online"); });
   AwaitThat([&] {
     const Reply replicas = sentinel.Command({"SENTINEL", "REPLICAS", "main"});
