@@ -168,6 +168,7 @@ absl::Status Node::Build() {
 
   redis::LinkOptions link;
   link.endpoint = *std::move(endpoint);
+  link.tls_files = RedisTlsFiles(settings_);
   link.client_name = absl::StrCat("actioncluster-", getpid());
   MembershipOptions self{.succeeds_boot = files_->last_boot(), .lease = settings_.lease, .self = {}};
   self.self.set_host(HostName());

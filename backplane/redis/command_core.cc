@@ -17,7 +17,9 @@ constexpr int kMaxLoads = 8;
 }  // namespace
 
 CommandCore::CommandCore(const LinkOptions& options, const std::vector<Script>& scripts)
-    : stall_timeout_(options.stall_timeout), handshake_(options, scripts) {}
+    : stall_timeout_(options.stall_timeout),
+      wants_master_(options.endpoint.sentinels.has_value()),
+      handshake_(options, scripts) {}
 
 void CommandCore::Execute(Command command, absl::Time deadline, absl::Time now, Completion done) {
   CHECK(ready_);
@@ -78,13 +80,16 @@ absl::Status CommandCore::Handle(Reply reply, absl::Time now) {
     if (handshake_.done()) SendHeld(now);
     return absl::OkStatus();
   }
-  if (!pending.done) return absl::OkStatus();
-  if (!reply.view().is_error()) {
-    std::move(pending.done)(std::move(reply));
-  } else if (ErrorCode(reply.view().error()) != "NOSCRIPT" || !HoldForReload(pending, now)) {
-    std::move(pending.done)(ErrorReplyStatus(reply.view().error()));
+  const absl::string_view error = ErrorCode(reply.view().error());
+  const bool demoted = wants_master_ && error == "READONLY";
+  if (pending.done) {
+    if (!reply.view().is_error()) {
+      std::move(pending.done)(std::move(reply));
+    } else if (error != "NOSCRIPT" || !HoldForReload(pending, now)) {
+      std::move(pending.done)(ErrorReplyStatus(reply.view().error()));
+    }
   }
-  return absl::OkStatus();
+  return demoted ? BackplaneUnavailable("it is no master any more") : absl::OkStatus();
 }
 
 bool CommandCore::HoldForReload(Pending& pending, absl::Time now) {

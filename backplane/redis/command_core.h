@@ -26,6 +26,8 @@ namespace actioncluster::redis {
 // under way; commands that come now are held; when the loading is done, the scripts that did not run are sent again in
 // their order, then what was held.
 //
+// Where sentinels name the master, READONLY ends the connection: this Redis is no master any more.
+//
 // Completions run inside Feed, Tick and Closed, and may call Execute. Confined to the I/O thread.
 class CommandCore final : public LinkCore {
  public:
@@ -63,6 +65,7 @@ class CommandCore final : public LinkCore {
   void Expire(absl::Time now);
 
   const absl::Duration stall_timeout_;
+  const bool wants_master_;  // Sentinels say where it is.
   Handshake handshake_;
   ReplyReader reader_;
   std::string out_;

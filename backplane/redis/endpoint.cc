@@ -11,12 +11,19 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace actioncluster::redis {
 namespace {
 
 constexpr size_t kMaxUnixPath = sizeof(sockaddr_un::sun_path) - 1;
+constexpr int kRedisPort = 6379;
+constexpr int kSentinelPort = 26379;
+// Each that is away may cost a timeout.
+constexpr size_t kMaxSentinels = 16;
+constexpr size_t kMaxMasterName = 256;
 
 // Says nothing of what the URL holds: any part of it may turn out to be the password.
 absl::Status Wrong(absl::string_view what) {
@@ -66,7 +73,7 @@ absl::Status ParseUser(absl::string_view* authority, Endpoint* endpoint) {
   return absl::OkStatus();
 }
 
-absl::Status ParseHost(absl::string_view text, Endpoint* endpoint) {
+absl::StatusOr<HostPort> ParseHost(absl::string_view text, int default_port) {
   absl::string_view host = text;
   absl::string_view rest;
   const bool bracketed = absl::ConsumePrefix(&host, "[");
@@ -81,21 +88,77 @@ absl::Status ParseHost(absl::string_view text, Endpoint* endpoint) {
   });
   if (host.empty() || host.size() > 255 || !is_name)
     return Wrong("the host must be a name or an address, IPv6 in brackets");
-  endpoint->host = std::string(host);
-  if (rest.empty()) return absl::OkStatus();
-  if (!absl::ConsumePrefix(&rest, ":") || !ParseNumber(rest, 1, 65535, &endpoint->port)) {
+  HostPort parsed{.host = std::string(host), .port = default_port};
+  if (rest.empty()) return parsed;
+  if (!absl::ConsumePrefix(&rest, ":") || !ParseNumber(rest, 1, 65535, &parsed.port)) {
     return Wrong("the port must be a number from 1 to 65535");
+  }
+  return parsed;
+}
+
+absl::StatusOr<Endpoint> ParseTcp(absl::string_view rest, bool tls) {
+  Endpoint endpoint;
+  endpoint.tls = tls;
+  const size_t slash = rest.find('/');
+  absl::string_view authority = rest.substr(0, slash);
+  if (absl::Status status = ParseUser(&authority, &endpoint); !status.ok()) return status;
+  const absl::StatusOr<HostPort> address = ParseHost(authority, kRedisPort);
+  if (!address.ok()) return address.status();
+  endpoint.host = address->host;
+  endpoint.port = address->port;
+  const absl::string_view database = slash == absl::string_view::npos ? "" : rest.substr(slash + 1);
+  if (database.empty()) return endpoint;
+  if (absl::Status status = ParseDatabase(database, &endpoint); !status.ok()) return status;
+  return endpoint;
+}
+
+// `sentinel-user=…&sentinel-password=…`, each at most once.
+absl::Status ParseSentinelQuery(absl::string_view query, Sentinels* sentinels) {
+  for (absl::string_view part : absl::StrSplit(query, '&')) {
+    std::string* value = absl::ConsumePrefix(&part, "sentinel-user=")       ? &sentinels->user
+                         : absl::ConsumePrefix(&part, "sentinel-password=") ? &sentinels->password
+                                                                            : nullptr;
+    if (value == nullptr) return Wrong("all that may follow ? is sentinel-user=… and sentinel-password=…");
+    const auto decoded = PercentDecoded(part);
+    if (!decoded || decoded->empty() || !value->empty()) {
+      return Wrong("sentinel-user and sentinel-password have one value each, percent-encoded");
+    }
+    *value = *decoded;
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Endpoint> ParseTcp(absl::string_view rest) {
+absl::Status ParseMaster(absl::string_view name, Sentinels* sentinels) {
+  const bool is_name = std::all_of(name.begin(), name.end(),
+                                   [](char c) { return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_'; });
+  if (name.empty() || name.size() > kMaxMasterName || !is_name) {
+    return Wrong("after the sentinels comes /MASTER-NAME, of letters, digits, . _ and -");
+  }
+  sentinels->master = std::string(name);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Endpoint> ParseSentinel(absl::string_view rest, bool tls) {
   Endpoint endpoint;
+  endpoint.tls = tls;
+  Sentinels& sentinels = endpoint.sentinels.emplace();
   const size_t slash = rest.find('/');
   absl::string_view authority = rest.substr(0, slash);
+  absl::string_view path = slash == absl::string_view::npos ? "" : rest.substr(slash + 1);
   if (absl::Status status = ParseUser(&authority, &endpoint); !status.ok()) return status;
-  if (absl::Status status = ParseHost(authority, &endpoint); !status.ok()) return status;
-  const absl::string_view database = slash == absl::string_view::npos ? "" : rest.substr(slash + 1);
+  for (const absl::string_view part : absl::StrSplit(authority, ',')) {
+    absl::StatusOr<HostPort> address = ParseHost(part, kSentinelPort);
+    if (!address.ok()) return address.status();
+    sentinels.addresses.push_back(*std::move(address));
+  }
+  if (sentinels.addresses.size() > kMaxSentinels) return Wrong(absl::StrCat("at most ", kMaxSentinels, " sentinels"));
+  if (const size_t question = path.find('?'); question != absl::string_view::npos) {
+    if (absl::Status status = ParseSentinelQuery(path.substr(question + 1), &sentinels); !status.ok()) return status;
+    path = path.substr(0, question);
+  }
+  const size_t end = path.find('/');
+  if (absl::Status status = ParseMaster(path.substr(0, end), &sentinels); !status.ok()) return status;
+  const absl::string_view database = end == absl::string_view::npos ? "" : path.substr(end + 1);
   if (database.empty()) return endpoint;
   if (absl::Status status = ParseDatabase(database, &endpoint); !status.ok()) return status;
   return endpoint;
@@ -125,6 +188,10 @@ absl::StatusOr<Endpoint> ParseUnix(absl::string_view rest) {
 
 }  // namespace
 
+std::string HostPort::ToString() const {
+  return absl::StrContains(host, ':') ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
 std::string Endpoint::Redacted() const {
   std::string who = user;
   if (!password.empty()) absl::StrAppend(&who, ":***");
@@ -132,22 +199,28 @@ std::string Endpoint::Redacted() const {
   if (!unix_path.empty()) {
     return absl::StrCat("unix://", who, unix_path, database == 0 ? "" : absl::StrCat("?db=", database));
   }
-  const bool is_ipv6 = absl::StrContains(host, ':');
-  return absl::StrCat("redis://", who, is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", ":", port,
-                      database == 0 ? "" : absl::StrCat("/", database));
+  const std::string db = database == 0 ? "" : absl::StrCat("/", database);
+  const absl::string_view scheme = tls ? "rediss" : "redis";
+  if (!sentinels.has_value()) return absl::StrCat(scheme, "://", who, HostPort{host, port}.ToString(), db);
+  const std::string addresses = absl::StrJoin(sentinels->addresses, ",", [](std::string* out, const HostPort& address) {
+    absl::StrAppend(out, address.ToString());
+  });
+  return absl::StrCat(scheme, "+sentinel://", who, addresses, "/", sentinels->master, db);
 }
 
 bool Endpoint::IsLocal() const {
   if (!unix_path.empty() || host == "::1" || absl::EqualsIgnoreCase(host, "localhost")) return true;
-  // A name may begin so, too.
+  // A name may begin so, too; with sentinels there is none.
   return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
 absl::StatusOr<Endpoint> ParseEndpoint(absl::string_view url) {
-  if (absl::ConsumePrefix(&url, "redis://")) return ParseTcp(url);
+  if (absl::ConsumePrefix(&url, "redis://")) return ParseTcp(url, false);
+  if (absl::ConsumePrefix(&url, "rediss://")) return ParseTcp(url, true);
+  if (absl::ConsumePrefix(&url, "redis+sentinel://")) return ParseSentinel(url, false);
+  if (absl::ConsumePrefix(&url, "rediss+sentinel://")) return ParseSentinel(url, true);
   if (absl::ConsumePrefix(&url, "unix://")) return ParseUnix(url);
-  if (absl::StartsWith(url, "rediss://")) return Wrong("TLS (rediss://) is not supported");
-  return Wrong("it must begin with redis:// or unix://");
+  return Wrong("it must begin with redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://");
 }
 
 }  // namespace actioncluster::redis

@@ -13,6 +13,7 @@ Handshake::Handshake(const LinkOptions& options, const std::vector<Script>& scri
   } else if (!endpoint.password.empty()) {
     greeting_.push_back({"AUTH", Command({"AUTH", endpoint.password}).wire(), "OK", true});
   }
+  if (endpoint.sentinels.has_value()) greeting_.push_back({"ROLE", Command({"ROLE"}).wire(), "master"});
   if (endpoint.database != 0) {
     greeting_.push_back({"SELECT", Command({"SELECT", absl::StrCat(endpoint.database)}).wire(), "OK"});
   }
@@ -49,7 +50,7 @@ absl::Status Handshake::Accept(ReplyView reply) {
     return BackplaneUnavailable(
         absl::StrCat(step.name, " was refused: ", step.has_password ? ErrorCode(reply.error()) : reply.error()));
   }
-  const absl::StatusOr<absl::string_view> text = reply.String();
+  const absl::StatusOr<absl::string_view> text = reply.is_array() ? reply[0].String() : reply.String();
   if (!text.ok()) return BackplaneUnavailable(absl::StrCat(step.name, ": ", text.status().message()));
   if (*text != step.reply) {
     return BackplaneUnavailable(absl::StrCat(step.name, " was answered by something else than ", step.reply));

@@ -14,7 +14,7 @@
 
 namespace actioncluster::redis {
 
-// What is said first on every connection: AUTH, SELECT, CLIENT SETNAME, PING (a Redis that is loading refuses it), and
+// What is said first on every connection: AUTH, ROLE (of a Redis that sentinels named: it must be a master), SELECT, CLIENT SETNAME, PING (a Redis that is loading refuses it), and
 // SCRIPT LOAD of each script that is not empty. All leaves at once; each reply is checked. Does no I/O; confined to the
 // I/O thread.
 class Handshake {
@@ -37,7 +37,7 @@ class Handshake {
   struct Step {
     std::string name;
     std::string wire;
-    std::string reply;          // The only good reply.
+    std::string reply;          // The only good reply; of an array, its first element.
     bool has_password = false;  // Redis may quote the arguments in an error.
   };
 

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
+#include "backplane/redis/subscriber.h"
 #include "glog/logging.h"
 
 namespace actioncluster::redis {
@@ -16,6 +18,8 @@ namespace {
 
 constexpr size_t kReadSize = size_t{64} * 1024;
 constexpr size_t kMaxKeptBuffer = size_t{1} << 20;
+// Of the time for the master: others may have to be asked, too.
+constexpr int kSentinelShare = 2;
 
 }  // namespace
 
@@ -91,6 +95,8 @@ Link::Link(Loop& loop, LinkOptions options, LinkCore& core, StateListener on_sta
       core_(core),
       on_state_(std::move(on_state)),
       state_(BackplaneUnavailable(absl::StrCat("Redis at ", options_.endpoint.Redacted(), ": not connected yet"))),
+      sentinels_(options_.endpoint.sentinels.has_value() ? std::make_unique<SentinelCore>(options_) : nullptr),
+      speaking_(&core_),
       backoff_(options_.min_backoff, options_.max_backoff),
       alarm_(loop, [this] { OnAlarm(); }),
       tick_(loop, [this] { OnTick(); }),
@@ -99,21 +105,43 @@ Link::Link(Loop& loop, LinkOptions options, LinkCore& core, StateListener on_sta
   loop_.Post([weak = std::weak_ptr<Link*>(alive_)] {
     if (const auto link = weak.lock()) (*link)->Connect();
   });
+  if (sentinels_) ListenToSentinels();
 }
 
 Link::~Link() { CloseTransport(); }
 
-void Link::Reset(const absl::Status& why) { FailLater(why.message()); }
+// While a sentinel is asked, a new connection is being made anyway.
+void Link::Reset(const absl::Status& why) {
+  if (!asking()) FailLater(why.message());
+}
 
 void Link::Connect() {
   ++attempts_;
-  alarm_.Set(MonotonicNow() + options_.connect_timeout);
+  if (sentinels_) return Dial(sentinels_->asked(), options_.connect_timeout / kSentinelShare, *sentinels_);
+  Dial({.host = options_.endpoint.host, .port = options_.endpoint.port}, options_.connect_timeout, core_);
+}
+
+void Link::DialMaster() {
+  const HostPort master = *sentinels_->answer();
+  CloseTransport();
+  Dial(master, options_.connect_timeout, core_);
+}
+
+void Link::Dial(const HostPort& address, absl::Duration timeout, LinkCore& core) {
+  ++dials_;
+  dialed_ = address;
+  speaking_ = &core;
+  tls_ = nullptr;
+  alarm_.Set(MonotonicNow() + timeout);
   if (!options_.endpoint.unix_path.empty()) return ConnectUnix();
-  const char* host = options_.endpoint.host.c_str();
   sockaddr_in v4;
-  if (uv_ip4_addr(host, options_.endpoint.port, &v4) == 0) return ConnectTcp(reinterpret_cast<const sockaddr*>(&v4));
+  if (uv_ip4_addr(dialed_.host.c_str(), dialed_.port, &v4) == 0) {
+    return ConnectTcp(reinterpret_cast<const sockaddr*>(&v4));
+  }
   sockaddr_in6 v6;
-  if (uv_ip6_addr(host, options_.endpoint.port, &v6) == 0) return ConnectTcp(reinterpret_cast<const sockaddr*>(&v6));
+  if (uv_ip6_addr(dialed_.host.c_str(), dialed_.port, &v6) == 0) {
+    return ConnectTcp(reinterpret_cast<const sockaddr*>(&v6));
+  }
   Resolve();
 }
 
@@ -145,23 +173,29 @@ void Link::Resolve() {
   auto resolution = std::make_unique<Resolution>();
   resolution->link = this;
   resolution->request.data = resolution.get();
-  const int error =
-      uv_getaddrinfo(loop_.uv(), &resolution->request, &Resolution::OnResolved, options_.endpoint.host.c_str(),
-                     absl::StrCat(options_.endpoint.port).c_str(), &hints);
+  const int error = uv_getaddrinfo(loop_.uv(), &resolution->request, &Resolution::OnResolved, dialed_.host.c_str(),
+                                   absl::StrCat(dialed_.port).c_str(), &hints);
   if (error < 0) return Fail(uv_strerror(error));
   resolution_ = resolution.release();
 }
 
 void Link::OnOpen() {
+  if (options_.endpoint.tls) {
+    // Read for each connection: certificates are renewed.
+    const absl::StatusOr<TlsContext> context = TlsContext::Load(options_.tls_files);
+    if (!context.ok()) return Fail(context.status().message());
+    tls_ = std::make_unique<TlsStream>(*context, dialed_.host, *speaking_);
+  }
   const int error = uv_read_start(&stream_->stream, &Stream::OnAllocate, &Stream::OnRead);
   if (error < 0) return Fail(uv_strerror(error));
   open_ = true;
-  core_.Opened(MonotonicNow());
+  spoken().Opened(MonotonicNow());
 }
 
 void Link::OnBytes(absl::string_view bytes) {
-  if (const absl::Status status = core_.Feed(bytes, MonotonicNow()); !status.ok()) return Fail(status.message());
-  if (state_.ok() || !core_.ready()) return;
+  if (const absl::Status status = spoken().Feed(bytes, MonotonicNow()); !status.ok()) return Fail(status.message());
+  if (state_.ok() || !speaking_->ready()) return;
+  if (asking()) return DialMaster();
   alarm_.Cancel();
   backoff_.Reset();
   Become(absl::OkStatus());
@@ -169,20 +203,22 @@ void Link::OnBytes(absl::string_view bytes) {
 
 void Link::OnAlarm() {
   if (stream_ == nullptr && resolution_ == nullptr) return Connect();
-  Fail(absl::StrCat("not ready within ", absl::FormatDuration(options_.connect_timeout)));
+  const absl::Duration limit = asking() ? options_.connect_timeout / kSentinelShare : options_.connect_timeout;
+  const bool mute = tls_ != nullptr && !tls_->established();
+  Fail(absl::StrCat("not ready within ", absl::FormatDuration(limit), mute ? ": it does not answer by TLS" : ""));
 }
 
 void Link::OnTick() {
   tick_at_ = absl::InfiniteFuture();
   absl::Time next;
-  const absl::Status status = core_.Tick(MonotonicNow(), &next);
+  const absl::Status status = spoken().Tick(MonotonicNow(), &next);
   // The flush at the end of this turn sets the next tick.
   if (!status.ok() && open_) Fail(status.message());
 }
 
 void Link::Flush() {
   if (open_) {
-    core_.TakeOutput(&output_);
+    spoken().TakeOutput(&output_);
     if (!output_.empty()) {
       const absl::Status status = WriteOutput();
       if (!status.ok()) FailLater(status.message());
@@ -191,7 +227,7 @@ void Link::Flush() {
     }
   }
   absl::Time next;
-  core_.Tick(absl::InfinitePast(), &next).IgnoreError();
+  spoken().Tick(absl::InfinitePast(), &next).IgnoreError();
   if (next == tick_at_) return;
   tick_at_ = next;
   tick_.Set(next);
@@ -221,7 +257,8 @@ void Link::Become(const absl::Status& state) {
   if (state == state_) return;
   state_ = state;
   if (state_.ok()) {
-    LOG(INFO) << "redis connection ready endpoint=" << options_.endpoint.Redacted() << " name=" << options_.client_name;
+    LOG(INFO) << "redis connection ready endpoint=" << options_.endpoint.Redacted() << " name=" << options_.client_name
+              << (sentinels_ ? absl::StrCat(" master=", dialed_.ToString()) : "");
   } else {
     LOG(WARNING) << "redis connection down name=" << options_.client_name << " why=\"" << state_.message() << '"';
   }
@@ -229,18 +266,57 @@ void Link::Become(const absl::Status& state) {
 }
 
 void Link::Fail(absl::string_view why) {
+  if (asking()) return FailToAsk(why);
+  if (sentinels_ == nullptr) return GiveUp(why);
+  sentinels_->Distrust();
+  GiveUp(absl::StrCat("the master ", dialed_.ToString(), ": ", why));
+}
+
+void Link::FailToAsk(absl::string_view why) {
+  if (!sentinels_->Pass(why)) return GiveUp(sentinels_->complaint());
+  CloseTransport();
+  spoken().Closed(BackplaneUnavailable("the next sentinel is asked"));
+  alarm_.Set(MonotonicNow());
+}
+
+void Link::GiveUp(absl::string_view why) {
   const absl::Status state = BackplaneUnavailable(absl::StrCat("Redis at ", options_.endpoint.Redacted(), ": ", why));
   CloseTransport();
   alarm_.Set(MonotonicNow() + backoff_.Next(absl::Uniform(random_, 0.0, 1.0)));
   Become(state);
-  core_.Closed(state);
+  spoken().Closed(state);
 }
 
 void Link::FailLater(absl::string_view why) {
-  loop_.Post([weak = std::weak_ptr<Link*>(alive_), attempt = attempts_, reason = std::string(why)] {
+  loop_.Post([weak = std::weak_ptr<Link*>(alive_), dial = dials_, reason = std::string(why)] {
     const auto link = weak.lock();
-    if (link && (*link)->attempts_ == attempt && (*link)->open_) (*link)->Fail(reason);
+    if (link && (*link)->dials_ == dial && (*link)->open_) (*link)->Fail(reason);
   });
+}
+
+void Link::ListenToSentinels() {
+  const Sentinels& sentinels = *options_.endpoint.sentinels;
+  for (size_t i = 0; i < sentinels.addresses.size(); ++i) {
+    LinkOptions options = options_;
+    options.endpoint = {.unix_path = {},
+                        .host = sentinels.addresses[i].host,
+                        .port = sentinels.addresses[i].port,
+                        .user = sentinels.user,
+                        .password = sentinels.password,
+                        .tls = options_.endpoint.tls};
+    ears_.push_back(std::make_unique<Subscriber>(
+        loop_, std::move(options), [this, i](absl::string_view, absl::string_view what) { OnSwitch(i, what); }));
+    ears_.back()->Subscribe("+switch-master", nullptr);
+  }
+}
+
+void Link::OnSwitch(size_t sentinel, absl::string_view what) {
+  // NAME OLD-HOST OLD-PORT NEW-HOST NEW-PORT
+  const std::vector<absl::string_view> words = absl::StrSplit(what, ' ');
+  if (!state_.ok() || words.size() != 5 || words[0] != options_.endpoint.sentinels->master) return;
+  if (words[3] == dialed_.host && words[4] == absl::StrCat(dialed_.port)) return;
+  Fail("a sentinel names another master");
+  sentinels_->Prefer(sentinel);
 }
 
 void Link::CloseTransport() {

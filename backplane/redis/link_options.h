@@ -6,12 +6,14 @@
 
 #include "absl/time/time.h"
 #include "backplane/redis/endpoint.h"
+#include "backplane/redis/tls_context.h"
 
 namespace actioncluster::redis {
 
 // How a connection to Redis behaves. The defaults are a node's.
 struct LinkOptions {
   Endpoint endpoint;
+  TlsFiles tls_files = {};                               // For an endpoint with TLS; read for each connection.
   std::string client_name;                               // CLIENT SETNAME, so no spaces; empty: none.
   absl::Duration connect_timeout = absl::Seconds(2);     // Until the handshake is done.
   absl::Duration command_timeout = absl::Seconds(5);     // For commands that give no deadline of their own.

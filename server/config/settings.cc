@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "backplane/redis/endpoint.h"
+#include "backplane/redis/tls_context.h"
 #include "server/config/settings_schema.h"
 
 namespace actioncluster {
@@ -138,11 +139,24 @@ absl::StatusOr<std::string> DefaultDataDir(const std::vector<std::string>& envir
   return Wrong("data-dir: is needed, as the environment has neither XDG_STATE_HOME nor HOME");
 }
 
+absl::Status ValidateRedisFiles(const Settings& settings) {
+  const redis::TlsFiles files = RedisTlsFiles(settings);
+  const auto endpoint = redis::ParseEndpoint(settings.redis);
+  if (!endpoint.ok() || !endpoint->tls) {
+    if (files.ca_file.empty() && files.cert_file.empty() && files.key_file.empty()) return absl::OkStatus();
+    return Wrong("redis-ca-file, redis-cert-file and redis-key-file are for a redis of rediss:// only");
+  }
+  const absl::Status loaded = redis::TlsContext::Load(files).status();
+  if (loaded.ok()) return loaded;
+  return Wrong(absl::StrCat("redis-ca-file, redis-cert-file, redis-key-file: ", loaded.message()));
+}
+
 absl::Status ValidateTogether(const Settings& settings) {
   if (settings.port + settings.workers > 65535) {
     return Wrong(absl::StrCat("port: ", settings.port, " with ", settings.workers,
                               " workers goes past 65535, as each worker has a port of its own after it"));
   }
+  if (absl::Status files = ValidateRedisFiles(settings); !files.ok()) return files;
   if (settings.IsLocal()) return absl::OkStatus();
   for (const auto& [name, value] : {std::pair("server-token-file", settings.server_token_file),
                                     std::pair("api-token-file", settings.api_token_file)}) {
@@ -155,6 +169,11 @@ absl::Status ValidateTogether(const Settings& settings) {
 }
 
 }  // namespace
+
+redis::TlsFiles RedisTlsFiles(const Settings& settings) {
+  return {
+      .ca_file = settings.redis_ca_file, .cert_file = settings.redis_cert_file, .key_file = settings.redis_key_file};
+}
 
 bool Settings::IsLocal() const {
   const bool local_host = host == "localhost" || host == "::1" || (absl::StartsWith(host, "127.") && IsAddress(host));

@@ -10,6 +10,9 @@
 #include "absl/time/time.h"
 
 namespace actioncluster {
+namespace redis {
+struct TlsFiles;
+}
 
 // Everything that can be set about `actioncluster start`: one schema (settings.cc) says each setting's name, default, limits and help. A value comes
 // from the flag `--some-name`, else from the environment's ACTIONCLUSTER_SOME_NAME, else from the file named by `--config` (lines `some-name = value`, `#` comments).
@@ -20,6 +23,9 @@ struct Settings {
   int port = 7400;        // Shared by all nodes; the I-th also listens on port + I alone.
   std::string data_dir;   // Absolute. Default: $XDG_STATE_HOME/actioncluster or ~/.local/state/actioncluster.
   std::string redis;      // A URL; empty: an embedded redis-server in the data directory.
+  std::string redis_ca_file;    // For a Redis by TLS: whose certificates are believed; empty: the system's.
+  std::string redis_cert_file;  // Our certificate for it, and its key; empty: none.
+  std::string redis_key_file;
   std::string cluster_namespace = "actioncluster";   // --namespace
   std::string server_token_file;                     // Empty: made and kept in the data directory.
   std::string api_token_file;                        // Empty: no authentication (loopback only).
@@ -42,6 +48,9 @@ struct Settings {
   // True if clients and Redis are reached over loopback or unix sockets only.
   bool IsLocal() const;
 };
+
+// What connections to a Redis by TLS need of the settings.
+redis::TlsFiles RedisTlsFiles(const Settings& settings);
 
 // Merges flags (`args`, without the program's name and subcommand), environment (`NAME=value`) and file, and validates the whole, also across settings: beyond
 // loopback and unix sockets it takes a server token file and an API token file. INVALID_ARGUMENT with one line that names the setting, where

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -23,19 +24,6 @@ namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(2);
 
-// Another process may take it before redis-server does; that one then fails to start, and says so.
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  CHECK_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  CHECK_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 }  // namespace
 
 RedisServer::RedisServer(Options options) : options_(std::move(options)) {
@@ -43,8 +31,10 @@ RedisServer::RedisServer(Options options) : options_(std::move(options)) {
   CHECK(mkdtemp(directory) != nullptr);
   directory_ = directory;
   unix_path_ = absl::StrCat(directory_, "/redis.sock");
-  if (options_.tcp || options_.cluster) port_ = FreePort();
+  if (options_.tcp || options_.cluster || !options_.sentinel.empty()) port_ = FreePort();
   if (options_.cluster) bus_port_ = FreePort();
+  // A sentinel keeps there what it learns, so it is written once.
+  if (!options_.sentinel.empty()) std::ofstream(SentinelFile()) << options_.sentinel;
   Start();
 }
 
@@ -67,6 +57,8 @@ std::string RedisServer::url() const {
                       unix_path_);
 }
 
+std::string RedisServer::SentinelFile() const { return absl::StrCat(directory_, "/sentinel.conf"); }
+
 void RedisServer::Start() {
   CHECK_EQ(pid_, 0);
   Fork();
@@ -80,6 +72,7 @@ void RedisServer::Fork() {
       directory_,     "--logfile", "redis.log",         "--save",       "",         "--appendonly",
       "no",           "--bind",    "127.0.0.1"};
   const auto add = [&args](std::vector<std::string> more) { args.insert(args.end(), more.begin(), more.end()); };
+  if (!options_.sentinel.empty()) args.insert(args.begin() + 1, {SentinelFile(), "--sentinel"});
   if (!options_.password.empty()) add({"--requirepass", options_.password});
   if (options_.cluster) add({"--cluster-enabled", "yes", "--cluster-port", absl::StrCat(bus_port_)});
   add(options_.args);
@@ -161,6 +154,18 @@ redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
   void* reply = redisCommandArgv(connection_, static_cast<int>(args.size()), data.data(), sizes.data());
   CHECK(reply != nullptr) << args[0] << ": " << connection_->errstr;
   return redis::Reply(static_cast<redisReply*>(reply));
+}
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  CHECK_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  CHECK_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  close(fd);
+  return ntohs(address.sin_port);
 }
 
 RedisServer& EmptyRedis(bool cluster) {

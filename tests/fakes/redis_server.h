@@ -23,6 +23,7 @@ class RedisServer {
     bool tcp = false;               // Also on a free port of 127.0.0.1.
     bool cluster = false;           // A cluster of one process that has all slots; implies tcp.
     std::string password;           // requirepass
+    std::string sentinel = {};      // Not empty: a sentinel, with these lines for a start; implies tcp.
     std::vector<std::string> args;  // Appended, as on redis-server's command line.
   };
 
@@ -54,6 +55,7 @@ class RedisServer {
   redis::Reply Command(const std::vector<std::string>& args);
 
  private:
+  std::string SentinelFile() const;
   void Fork();
   bool TryConnect();
   void Disconnect();
@@ -68,6 +70,9 @@ class RedisServer {
   pid_t pid_ = 0;
   redisContext* connection_ = nullptr;
 };
+
+// A port of 127.0.0.1 that nobody listens at now. Another process may take it before it is used.
+int FreePort();
 
 // One server for all tests of a program, a single one or a cluster of one process, empty at each call: a cluster takes two seconds to form.
 RedisServer& EmptyRedis(bool cluster);

@@ -56,13 +56,54 @@ TEST(ParseEndpointTest, AUnixSocketIsAPath) {
   EXPECT_EQ(Parsed("unix:///" + std::string(106, 'x')).unix_path.size(), 107u);
 }
 
+TEST(ParseEndpointTest, TlsIsToldByTheScheme) {
+  EXPECT_TRUE(Parsed("rediss://me:secret@h:7000/1").tls);
+  EXPECT_EQ(Parsed("rediss://h").port, 6379);
+  EXPECT_FALSE(Parsed("redis://h").tls);
+  EXPECT_TRUE(Parsed("rediss+sentinel://h/main").tls);
+  EXPECT_FALSE(Parsed("redis+sentinel://h/main").tls);
+}
+
+TEST(ParseEndpointTest, SentinelsAreAListAndTheMasterAName) {
+  const Endpoint endpoint = Parsed(
+      "redis+sentinel://me:p%2Cw@a.example,10.0.0.1:7000,[::1]:7001/my-main.1_x/"
+      "5?sentinel-user=s%40&sentinel-password=q");
+  ASSERT_TRUE(endpoint.sentinels.has_value());
+  EXPECT_THAT(endpoint.sentinels->addresses,
+              testing::ElementsAre(HostPort{"a.example", 26379}, HostPort{"10.0.0.1", 7000}, HostPort{"::1", 7001}));
+  EXPECT_EQ(endpoint.sentinels->master, "my-main.1_x");
+  EXPECT_EQ(endpoint.sentinels->user, "s@");
+  EXPECT_EQ(endpoint.sentinels->password, "q");
+  EXPECT_EQ(endpoint.user, "me");
+  EXPECT_EQ(endpoint.password, "p,w");
+  EXPECT_EQ(endpoint.database, 5);
+  EXPECT_EQ(endpoint.host, "");
+  EXPECT_EQ(Parsed("redis+sentinel://h/main/").database, 0);
+  EXPECT_EQ(Parsed("redis+sentinel://h/main?sentinel-password=q").sentinels->password, "q");
+  EXPECT_FALSE(Parsed("redis://h").sentinels.has_value());
+}
+
 TEST(ParseEndpointTest, AnythingElseIsRefusedWithoutThePassword) {
   for (const std::string rest : {
            "",
            "redis:",
            "redis://",
            "redis:///1",
-           "rediss://:secret@h",
+           "rediss://:secret@",
+           "rediss+unix://:secret@/r",
+           "redis+sentinel://:secret@h",
+           "redis+sentinel://:secret@h/",
+           "redis+sentinel://:secret@/main",
+           "redis+sentinel://:secret@h,/main",
+           "redis+sentinel://:secret@h,h:x/main",
+           "redis+sentinel://:secret@h/ma:in",
+           "redis+sentinel://:secret@h/main/x",
+           "redis+sentinel://:secret@h/main?db=1",
+           "redis+sentinel://:secret@h/main?",
+           "redis+sentinel://:secret@h/main?sentinel-password=",
+           "redis+sentinel://:secret@h/main?sentinel-password=sec%zz",
+           "redis+sentinel://:secret@h/main?sentinel-password=sec&sentinel-password=sec2",
+           "redis+sentinel://:secret@a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/main",
            "http://:secret@h",
            "redis://:secret@",
            "redis://:secret@h:0",
@@ -103,6 +144,10 @@ TEST(EndpointTest, RedactedShowsAllButThePassword) {
   EXPECT_EQ(Parsed("redis://me:secret@h:7000/2").Redacted(), "redis://me:***@h:7000/2");
   EXPECT_EQ(Parsed("redis://:secret@[::1]").Redacted(), "redis://:***@[::1]:6379");
   EXPECT_EQ(Parsed("redis://h").Redacted(), "redis://h:6379");
+  EXPECT_EQ(Parsed("rediss://h/1").Redacted(), "rediss://h:6379/1");
+  EXPECT_EQ(Parsed("redis+sentinel://me:secret@a,[::1]:1/main/2?sentinel-password=s").Redacted(),
+            "redis+sentinel://me:***@a:26379,[::1]:1/main/2");
+  EXPECT_EQ(Parsed("rediss+sentinel://a/main").Redacted(), "rediss+sentinel://a:26379/main");
   EXPECT_EQ(Parsed("unix://:secret@/run/r.sock?db=1").Redacted(), "unix://:***@/run/r.sock?db=1");
 }
 
@@ -111,8 +156,8 @@ TEST(EndpointTest, LocalIsAUnixSocketOrLoopback) {
        {"unix:///r", "redis://127.0.0.1", "redis://127.8.9.1:1", "redis://[::1]", "redis://LocalHost"}) {
     EXPECT_TRUE(Parsed(url).IsLocal()) << url;
   }
-  for (const char* url :
-       {"redis://10.0.0.1", "redis://example.org", "redis://127.evil.org", "redis://[::2]", "redis://0.0.0.0"}) {
+  for (const char* url : {"redis://10.0.0.1", "redis://example.org", "redis://127.evil.org", "redis://[::2]",
+                          "redis://0.0.0.0", "redis+sentinel://127.0.0.1/main"}) {
     EXPECT_FALSE(Parsed(url).IsLocal()) << url;
   }
 }

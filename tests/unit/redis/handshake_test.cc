@@ -9,6 +9,7 @@
 namespace actioncluster::redis {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -82,7 +83,7 @@ TEST_F(HandshakeTest, ARefusalOfAnyStepEndsTheConnection) {
 TEST_F(HandshakeTest, ARefusedPasswordIsNeverShownThoughRedisQuotesIt) {
   AnswerUpTo(0);
   const absl::Status status = Feed("-ERR unknown command `AUTH`, with args beginning with: `me`, `secret`\r\n");
-  EXPECT_THAT(std::string(status.message()), testing::AllOf(HasSubstr("AUTH was refused"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("AUTH was refused"), Not(HasSubstr("secret"))));
 }
 
 TEST_F(HandshakeTest, AScriptOfAnotherHashIsNamed) {
@@ -96,6 +97,41 @@ TEST_F(HandshakeTest, ItBeginsAnewOnEachConnection) {
   AnswerUpTo(Steps().size() - 1);
   EXPECT_TRUE(Feed(Steps().back().reply).ok());
   EXPECT_TRUE(core_.ready());
+}
+
+class MasterHandshakeTest : public CommandCoreTestBase {
+ protected:
+  static LinkOptions SentinelOptions() {
+    LinkOptions options;
+    options.endpoint = *ParseEndpoint("redis+sentinel://:secret@h/main");
+    return options;
+  }
+  MasterHandshakeTest() : CommandCoreTestBase(SentinelOptions()) {}
+};
+
+TEST_F(MasterHandshakeTest, WhatSentinelsNamedIsAskedForItsRoleBeforeAllElse) {
+  core_.Opened(now_);
+  EXPECT_EQ(Output(), Command({"AUTH", "secret"}).wire() + Command({"ROLE"}).wire() + Command({"PING"}).wire());
+  EXPECT_TRUE(Feed("+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n").ok());
+  EXPECT_TRUE(core_.ready());
+}
+
+TEST_F(MasterHandshakeTest, AReplicaIsNotUsed) {
+  core_.Opened(now_);
+  EXPECT_TRUE(Feed("+OK\r\n").ok());
+  EXPECT_THAT(std::string(Feed("*2\r\n$5\r\nslave\r\n$1\r\nh\r\n").message()),
+              AllOf(HasSubstr("ROLE"), HasSubstr("master")));
+}
+
+TEST_F(MasterHandshakeTest, AMasterThatBecomesAReplicaIsLeftAndOthersAreNot) {
+  core_.Opened(now_);
+  ASSERT_TRUE(Feed("+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n").ok());
+  Execute("a");
+  Execute("b");
+  EXPECT_TRUE(Feed("-OOM full\r\n").ok());
+  EXPECT_EQ(ReasonOf(Feed("-READONLY You can't write against a read only replica.\r\n")),
+            v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_THAT(Ended(), testing::ElementsAre("a!UNAVAILABLE", "b!UNAVAILABLE"));
 }
 
 TEST(HandshakeOfTest, APasswordAloneIsTheDefaultUsersAndNoneIsNotSent) {

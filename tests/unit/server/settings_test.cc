@@ -197,6 +197,16 @@ TEST(SettingsTest, ARedisUrlThatIsWrongIsRefusedWithoutItsPassword) {
               AllOf(HasSubstr("redis (from the flag --redis)"), Not(HasSubstr("hunter2"))));
 }
 
+TEST(SettingsTest, FilesForRedisByTlsAreLookedAtTogetherAndOnlyThen) {
+  EXPECT_TRUE(LoadSettings({"--redis", "rediss://localhost"}, kHome).ok()) << "the system's authorities";
+  EXPECT_THAT(ErrorOf({"--redis", "redis://localhost", "--redis-ca-file", "/ca.pem"}), HasSubstr("rediss://"));
+  EXPECT_THAT(ErrorOf({"--redis-key-file", "/key.pem"}), HasSubstr("rediss://"));
+  EXPECT_THAT(ErrorOf({"--redis", "rediss://localhost", "--redis-cert-file", "/cert.pem"}),
+              HasSubstr("a certificate takes its key"));
+  EXPECT_THAT(ErrorOf({"--redis", "rediss://localhost", "--redis-ca-file", "/none.pem"}),
+              AllOf(HasSubstr("redis-ca-file"), HasSubstr("/none.pem: No such file")));
+}
+
 TEST(SettingsTest, EachWorkerNeedsAPortAfterTheSharedOne) {
   EXPECT_TRUE(LoadSettings({"--port", "65533", "--workers", "2"}, kHome).ok());
   EXPECT_THAT(ErrorOf({"--port", "65534", "--workers", "2"}), HasSubstr("65535"));
@@ -204,7 +214,9 @@ TEST(SettingsTest, EachWorkerNeedsAPortAfterTheSharedOne) {
 
 TEST(SettingsTest, BeyondLoopbackBothTokenFilesAreNeeded) {
   EXPECT_THAT(ErrorOf({"--host", "0.0.0.0"}), HasSubstr("server-token-file"));
-  EXPECT_THAT(ErrorOf({"--redis", "redis://10.0.0.1"}), HasSubstr("server-token-file"));
+  for (const char* url : {"redis://10.0.0.1", "rediss://10.0.0.1", "redis+sentinel://127.0.0.1/main"}) {
+    EXPECT_THAT(ErrorOf({"--redis", url}), HasSubstr("server-token-file")) << url;
+  }
   EXPECT_TRUE(LoadSettings({"--host", "127.0.0.2", "--redis", "redis://localhost:6380/1"}, kHome).ok());
   EXPECT_TRUE(LoadSettings({"--host", "::1", "--redis", "unix:///run/redis.sock"}, kHome).ok());
 }
