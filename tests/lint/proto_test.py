@@ -88,7 +88,9 @@ class ProtoTest(unittest.TestCase):
         for name, method in self.rpcs():
             for kind, suffix in ((method.input_type, "Request"), (method.output_type, "Response")):
                 self.assertNotIn(kind, user, f"{name} shares {kind} with {user.get(kind)}")
-                self.assertTrue(kind.endswith(f".{method.name}{suffix}"), f"{name}: {kind}")
+                # By the rpc's name, or, where other services have an rpc of that name, by the service's too.
+                service = name.split("/")[1].split(".")[-1]
+                self.assertIn(kind.split(".")[-1], (f"{method.name}{suffix}", f"{service}{method.name}{suffix}"), name)
                 user[kind] = name
         self.assertTrue(user)
 
