@@ -243,14 +243,15 @@ void Presence::Impl::Claim(const std::string& connection_id, const NodeRef& hold
 
 void Presence::Impl::Release(const std::string& connection_id, const ConnectionClaim& claim,
                              absl::Duration resume_window, Then<bool> done) {
-  commands.Execute(Command::Call(scripts::kPresenceRelease, {keys.Connection(connection_id)},
-                                 {claim.boot, claim.epoch == 0 ? "" : absl::StrCat(claim.epoch), Millis(resume_window)}),
-                   [weak = weak_from_this(), change = Begin(connection_id), boot = claim.boot,
-                    done = std::move(done)](const absl::StatusOr<Reply>& reply) mutable {
-                     Changed<bool> released = ReleasedOf(reply);
-                     if (const std::shared_ptr<Impl> self = weak.lock()) self->End(change, boot, released.held);
-                     std::move(done)(std::move(released.result));
-                   });
+  commands.Execute(
+      Command::Call(scripts::kPresenceRelease, {keys.Connection(connection_id)},
+                    {claim.boot, claim.epoch == 0 ? "" : absl::StrCat(claim.epoch), Millis(resume_window)}),
+      [weak = weak_from_this(), change = Begin(connection_id), boot = claim.boot,
+       done = std::move(done)](const absl::StatusOr<Reply>& reply) mutable {
+        Changed<bool> released = ReleasedOf(reply);
+        if (const std::shared_ptr<Impl> self = weak.lock()) self->End(change, boot, released.held);
+        std::move(done)(std::move(released.result));
+      });
 }
 
 Presence::Presence(redis::Client& commands, const Keys& keys) : impl_(std::make_shared<Impl>(commands, keys)) {}
