@@ -132,6 +132,7 @@ RawClient::RawClient(v1::ConnectionService::StubInterface& stub, const v1::OpenR
 
 RawClient::RawClient(v1::ConnectionService::StubInterface& stub, v1::OpenRequest first, Options options)
     : options_(std::move(options)) {
+  context_.set_wait_for_ready(true);  // Connecting may take a while beside thousands of others.
   stub.async()->Open(&context_, this);
   AddHold();
   Send(std::move(first));
