@@ -46,7 +46,11 @@ void AddForeignCommand(CommandTree& tree, const ForeignCommand& foreign) {
   CLI::App* const app = tree.root().add_subcommand(foreign.name, foreign.meaning);
   app->group(kNodesHeading);
   for (const ForeignCommand::Option& option : foreign.options) {
-    app->add_option("--" + option.name, option.meaning)->option_text(option.metavar);
+    if (option.metavar.empty()) {
+      app->add_flag("--" + option.name, option.meaning);
+    } else {
+      app->add_option("--" + option.name, option.meaning)->option_text(option.metavar);
+    }
   }
 }
 

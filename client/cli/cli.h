@@ -11,7 +11,7 @@ namespace actioncluster::cli {
 struct ForeignCommand {
   struct Option {
     std::string name;     // `data-dir`
-    std::string metavar;  // `DIR`; `FILE` and `DIR` are completed.
+    std::string metavar;  // `DIR`; `FILE` and `DIR` are completed. Empty: it takes no value.
     std::string meaning;
   };
   std::string name;
