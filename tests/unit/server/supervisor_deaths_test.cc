@@ -160,6 +160,7 @@ TEST_F(SupervisorDeathsTest, WhetherAnyWorkerAnswersIsKnown) {
   const absl::Duration limit = absl::Seconds(10);
   EXPECT_TRUE(core_.AnyAnswers(limit, now_));
   core_.WorkerAlive(1, now_);
+  EXPECT_FALSE(core_.AnyAnswers(limit, now_ + absl::Seconds(11)));  // The other does not count: it never said anything.
   core_.WorkerAlive(2, now_ + absl::Seconds(5));
   EXPECT_TRUE(core_.AnyAnswers(limit, now_ + absl::Seconds(15)));
   EXPECT_FALSE(core_.AnyAnswers(limit, now_ + absl::Seconds(16)));
