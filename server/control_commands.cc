@@ -82,7 +82,8 @@ absl::StatusOr<Arguments> Parse(const Command& command, const std::vector<std::s
   const std::string see = absl::StrCat("; see actioncluster ", command.name, " --help");
   Arguments parsed;
   for (size_t i = 0; i < args.size(); ++i) {
-    absl::string_view text = args[i] == "-h" ? "--help" : args[i];
+    absl::string_view text = args[i];
+    if (text == "-h") text = "--help";
     if (!absl::ConsumePrefix(&text, "--")) {
       parsed.words.emplace_back(text);
       continue;
