@@ -24,7 +24,6 @@ using testing::ElementsAre;
 using Frame = RawClient::Frame;
 
 constexpr char kTwo[] = "actioncluster-worker-2";
-constexpr char kThree[] = "actioncluster-worker-3";
 
 class ConnectionMovesTest : public testing::Test {
  protected:

@@ -109,6 +109,11 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   TestClient client(By({sentinel.port()}));
   client.AwaitReady();
   EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", "kept"}))), "OK");
+  // The replica has it.
+  AwaitThat([&] {
+    const auto replicas = client.Execute(Command({"WAIT", "1", "1000"}));
+    return replicas.ok() && replicas->view().Integer().value_or(0) == 1;
+  });
   const fakes::Waiter<int> confirmed;
   const fakes::Waiter<std::string> messages;
   const States states;
