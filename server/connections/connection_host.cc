@@ -268,12 +268,12 @@ void ConnectionHost::Impl::Settle(Settlement settlement) {
 
 void ConnectionHost::Impl::SettleOwed() {
   for (Settlement& settlement : std::exchange(owed, {})) {
-    if (settlement.claim.epoch != 0) {
-      Settle(std::move(settlement));
-    } else if (claiming.contains(settlement.id)) {
+    // One whose claim is not known would take it from who has the id here by now, or is about to.
+    const bool known = settlement.claim.epoch != 0;
+    if (!known && claiming.contains(settlement.id)) {
       owed.push_back(std::move(settlement));
       RetrySoon();
-    } else if (!by_id.contains(settlement.id)) {
+    } else if (known || !by_id.contains(settlement.id)) {
       Settle(std::move(settlement));
     }
   }

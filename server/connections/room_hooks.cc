@@ -54,9 +54,7 @@ void RoomHooks::Ask(Question question, const internal::v1::RoomRecord& room,
                               answer = std::move(answer)](absl::StatusOr<CallResult> result) mutable {
     if (result.ok()) {
       std::move(answer)(result->result.kind == Content::Kind::kNone ? std::move(said) : std::move(result->result));
-    } else if (IsVerdict(result.status())) {
-      std::move(answer)(result.status());
-    } else if (!required) {
+    } else if (!required && !IsVerdict(result.status())) {
       std::move(answer)(std::move(said));
     } else if (ReasonOf(result.status()) == v1::ERROR_REASON_METHOD_NOT_FOUND) {
       std::move(answer)(BackplaneUnavailable("no application offers a hook that the room requires"));

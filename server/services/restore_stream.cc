@@ -90,8 +90,8 @@ void RestoreStream::Begin(const std::string& what) {
                           resumed_at_ = noted_ = standing_.written;
                           response_->set_resumed_at(resumed_at_);
                           if (standing_.wait == absl::ZeroDuration()) return Continue();
-                          pause_.emplace(rooms_.loop, [self] {
-                            const std::shared_ptr<RestoreStream> stream = self;
+                          pause_.emplace(rooms_.loop, [self]() mutable {
+                            const std::shared_ptr<RestoreStream> stream = std::move(self);
                             stream->pause_.reset();
                             stream->Note(&RestoreStream::Continue);
                           });

@@ -154,8 +154,9 @@ grpc::ServerUnaryReactor* RoomService::List(grpc::CallbackServerContext* context
   page.set_page_size(*page_size);
   rooms_.loop.Post([this, call, response, page = std::move(page)] {
     rooms_.reader.List(page, [call, response](absl::StatusOr<v1::RoomServiceListResponse> rooms) {
-      if (rooms.ok()) *response = *std::move(rooms);
-      call->Finish(rooms.status());
+      const absl::Status status = rooms.status();
+      if (status.ok()) *response = *std::move(rooms);
+      call->Finish(status);
     });
   });
   return call->reactor();
@@ -173,9 +174,10 @@ grpc::ServerUnaryReactor* RoomService::Status(grpc::CallbackServerContext* conte
   v1::RoomServiceStatusRequest page = *request;
   page.set_page_size(*page_size);
   rooms_.loop.Post([this, call, response, page = std::move(page)] {
-    rooms_.reader.Status(page, [call, response](absl::StatusOr<v1::RoomServiceStatusResponse> status) {
-      if (status.ok()) *response = *std::move(status);
-      call->Finish(status.status());
+    rooms_.reader.Status(page, [call, response](absl::StatusOr<v1::RoomServiceStatusResponse> room) {
+      const absl::Status status = room.status();
+      if (status.ok()) *response = *std::move(room);
+      call->Finish(status);
     });
   });
   return call->reactor();
