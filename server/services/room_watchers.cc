@@ -199,6 +199,7 @@ void RoomWatchers::OnResumed() {
 void RoomWatchers::Tell(Room& room, v1::WatchRoomResponse::Kind kind, const std::vector<RoomRoster::Member>& members) {
   if (!room.ready || members.empty()) return;
   std::vector<const RoomRoster::Member*> pointers;
+  pointers.reserve(members.size());
   for (const RoomRoster::Member& member : members) pointers.push_back(&member);
   for (const grpc::ByteBuffer& frame : EncodeMembers(kind, pointers)) {
     for (const auto& [key, stream] : room.streams) stream->Tell(frame);
