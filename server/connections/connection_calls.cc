@@ -253,13 +253,13 @@ void ConnectionHost::Impl::OnInvoke(const IncomingCall& call, OutcomeDone done) 
     SetResult(std::move(outcome.result), &response);
     std::move(done)(Answered(response));
   };
-  client->invokes.emplace(call_id, std::pair(call.deadline, OutcomeDone(std::move(answered))));
+  client->invokes.emplace(call_id, std::move(answered));
   At(call.deadline, Guard([weak = std::weak_ptr<Client>(client), call_id](Impl&) {
        const ClientPtr client = weak.lock();
        if (client == nullptr) return;
        const auto waits = client->invokes.find(call_id);
        if (waits == client->invokes.end()) return;
-       OutcomeDone late = std::move(waits->second.second);
+       OutcomeDone late = std::move(waits->second);
        client->invokes.erase(waits);
        std::move(late)(Failed(MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "the client did not answer in time")));
      }));

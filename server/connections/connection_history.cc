@@ -116,7 +116,6 @@ void ConnectionHost::Impl::OnInterrupted() {
 }
 
 void ConnectionHost::Impl::OnResumed() {
-  for (const auto& [id, client] : by_id) CheckClaim(client);
   std::vector<std::string> names;
   for (const auto& [name, room] : rooms) names.push_back(name);
   for (const std::string& name : names) {

@@ -1,7 +1,5 @@
 #include "server/connections/connection_host.h"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +8,6 @@
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "backplane/domain/node_ref.h"
-#include "glog/logging.h"
 #include "server/connections/connection_impl.h"
 
 namespace actioncluster {
@@ -64,12 +61,11 @@ void ConnectionHost::Impl::OnClaimed(const ClientPtr& client, absl::StatusOr<Pre
     if (ReasonOf(claimed.status()) != v1::ERROR_REASON_CONNECTION_EXISTS) {
       // It may have been done, and nobody knows the claim.
       const bool shown = !client->hello.resume_token().empty();
-      owed.push_back({.id = client->id,
-                      .claim = {.boot = parts.membership.self().boot, .epoch = 0},
-                      .resume_window = shown ? settings.resume_window : absl::ZeroDuration(),
-                      .kind = RoomChange::KIND_UNSPECIFIED,
-                      .leaves = {}});
-      RetrySoon();
+      Owe({.id = client->id,
+           .claim = {.boot = parts.membership.self().boot, .epoch = 0},
+           .resume_window = shown ? settings.resume_window : absl::ZeroDuration(),
+           .kind = RoomChange::KIND_UNSPECIFIED,
+           .leaves = {}});
     }
     if (client->phase == Client::Phase::kGone) return;
     Remove(client, Why::kMoved, nullptr, claimed.status());
@@ -239,8 +235,7 @@ void ConnectionHost::Impl::Settle(Settlement settlement) {
     if (--now->running != 0) return;
     --self.settling;
     if (!now->left.resume_window.has_value() && now->left.leaves.empty()) return;
-    self.owed.push_back(std::move(now->left));
-    self.RetrySoon();
+    self.Owe(std::move(now->left));
   };
   const auto here = by_id.find(settlement.id);
   for (auto& [room, member] : settlement.leaves) {
@@ -266,13 +261,26 @@ void ConnectionHost::Impl::Settle(Settlement settlement) {
   end(*this);
 }
 
+void ConnectionHost::Impl::Owe(Settlement settlement) {
+  owed.push_back(std::move(settlement));
+  RetrySoon();
+}
+
+void ConnectionHost::Impl::OweLeave(const Client& client, const std::string& room,
+                                    const internal::v1::RoomMemberRecord& member) {
+  Owe({.id = client.id,
+       .claim = client.claim,
+       .resume_window = std::nullopt,
+       .kind = RoomChange::KIND_LEFT,
+       .leaves = {{room, member}}});
+}
+
 void ConnectionHost::Impl::SettleOwed() {
   for (Settlement& settlement : std::exchange(owed, {})) {
     // One whose claim is not known would take it from who has the id here by now, or is about to.
     const bool known = settlement.claim.epoch != 0;
     if (!known && claiming.contains(settlement.id)) {
-      owed.push_back(std::move(settlement));
-      RetrySoon();
+      Owe(std::move(settlement));
     } else if (known || !by_id.contains(settlement.id)) {
       Settle(std::move(settlement));
     }
@@ -357,7 +365,7 @@ void ConnectionHost::Answer(HostId id, const std::string& call_id, Outcome outco
   if (client == impl_->clients.end()) return;
   const auto invoke = client->second->invokes.find(call_id);
   if (invoke == client->second->invokes.end()) return;
-  OutcomeDone done = std::move(invoke->second.second);
+  OutcomeDone done = std::move(invoke->second);
   client->second->invokes.erase(invoke);
   std::move(done)(std::move(outcome));
 }

@@ -52,6 +52,9 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   enum class Why { kOver, kLost, kMoved };
   void Remove(const ClientPtr& client, Why why, const v1::OpenResponse::Goodbye* goodbye, const absl::Status& status);
   void Settle(Settlement settlement);
+  // Redis could not be told, or it is not known whether it was: it is told later.
+  void Owe(Settlement settlement);
+  void OweLeave(const Client& client, const std::string& room, const internal::v1::RoomMemberRecord& member);
   void SettleOwed();
   // What Redis could not be told is told again in a moment, though nobody says that it is well.
   void RetrySoon();
@@ -127,7 +130,7 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   absl::flat_hash_map<HostId, ClientPtr> clients;
   absl::btree_map<std::string, ClientPtr, std::less<>> by_id;  // Those that have their ids.
   absl::flat_hash_map<std::string, LocalRoom> rooms;
-  std::vector<Settlement> owed;  // Redis was away.
+  std::vector<Settlement> owed;
   bool retrying = false;
   absl::flat_hash_map<std::string, size_t> claiming;  // Ids that are being claimed, and by how many.
   size_t settling = 0;

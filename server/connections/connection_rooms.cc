@@ -114,11 +114,7 @@ void ConnectionHost::Impl::Enter(const ClientPtr& client, const std::string& roo
     if (!result.ok()) {
       // It may have been done.
       if (ReasonOf(result.status()) != v1::ERROR_REASON_ROOM_NOT_FOUND) {
-        self.owed.push_back({.id = client->id,
-                             .claim = client->claim,
-                             .resume_window = std::nullopt,
-                             .kind = RoomChange::KIND_LEFT,
-                             .leaves = {{room, self.MemberRecord(*client, *seat)}}});
+        self.OweLeave(*client, room, self.MemberRecord(*client, *seat));
       }
       return fail(self, result.status());
     }
@@ -183,13 +179,7 @@ void ConnectionHost::Impl::Leave(const ClientPtr& client, const std::string& roo
             self.parts.rooms.Leave(room, client->claim.boot, members, RoomChange::KIND_LEFT,
                                    self.Guard([client, room, members, done = std::move(done)](
                                                   Impl& host, const absl::StatusOr<int64_t>& gone) mutable {
-                                     if (!gone.ok()) {
-                                       host.owed.push_back({.id = client->id,
-                                                            .claim = client->claim,
-                                                            .resume_window = std::nullopt,
-                                                            .kind = RoomChange::KIND_LEFT,
-                                                            .leaves = {{room, members.front()}}});
-                                     }
+                                     if (!gone.ok()) host.OweLeave(*client, room, members.front());
                                      std::move(done)(gone.status());
                                    }));
             self.Store(client, [](const absl::Status&) {});

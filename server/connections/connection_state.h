@@ -51,7 +51,6 @@ class Backlog {
     bytes_ -= items_.front()->bytes;
     items_.pop_front();
   }
-  // For as long as new ones come meanwhile, too.
   std::list<HeardPtr> TakeAll() {
     bytes_ = 0;
     return std::exchange(items_, {});
@@ -66,10 +65,10 @@ class Backlog {
 struct Seat {
   int64_t joined_at_us = 0;
   bool gone = false;  // It is not in the room any more, or the connection is gone.
-  bool heard =
-      false;  // Its own joining was heard on the room's channel: nothing that was said before it comes behind it.
-  bool hears =
-      false;  // What is said in the room is for it: from then on, or since it cannot be known any more when that was.
+  // Its own joining was heard on the room's channel: nothing that was said before it comes behind it.
+  bool heard = false;
+  // What is said in the room is for it: from then on, or since it cannot be known any more when that was.
+  bool hears = false;
   bool joined = false;       // Redis has it.
   Ended entered;             // Awaits the two before.
   uint64_t last_offset = 0;  // Of what it was sent; 0: nothing yet, or no history.
@@ -118,7 +117,7 @@ struct Client {
   uint64_t step_number = 0;
   bool stepping = false;
 
-  std::map<std::string, std::pair<absl::Time, OutcomeDone>> invokes;  // By call id; until when.
+  std::map<std::string, OutcomeDone> invokes;  // By call id.
   uint64_t invoked = 0;
   size_t calls = 0;  // Of the verb `call`, that have not ended.
 

@@ -108,7 +108,7 @@ void ConnectionHost::Impl::EndSteps(const ClientPtr& client) {
   client->stored.clear();
   for (Ended& done : ends) std::move(done)(NoSuchConnection(client->id));
   for (auto& [call_id, invoke] : std::exchange(client->invokes, {})) {
-    std::move(invoke.second)(Failed(WithMetadata(NoSuchConnection(client->id), "asked", "true")));
+    std::move(invoke)(Failed(WithMetadata(NoSuchConnection(client->id), "asked", "true")));
   }
 }
 
