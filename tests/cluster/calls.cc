@@ -200,4 +200,13 @@ RawAnswer CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::stri
   return RawCall(channel, path, message, metadata).Await();
 }
 
+void AwaitOffers(const std::deque<Node>& nodes) {
+  for (const Node& node : nodes) {
+    grpc::ClientContext context;
+    v1::ListMethodsResponse methods;
+    const grpc::Status status = node.rpc().ListMethods(&context, {}, &methods);
+    CHECK(status.ok()) << status.error_message();
+  }
+}
+
 }  // namespace actioncluster::cluster

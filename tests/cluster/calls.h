@@ -4,6 +4,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/support/status.h>
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -51,6 +52,9 @@ struct AllAnswers {
 };
 AllAnswers CallAll(const Node& node, absl::string_view method, absl::string_view arguments = "[]",
                    absl::Duration timeout = absl::Seconds(10));
+
+// Until each of them has read from Redis what is offered now: what they decide by their own copies (whom CallAll asks, whether a hook is there) follows it.
+void AwaitOffers(const std::deque<Node>& nodes);
 
 struct Notified {
   grpc::Status status;

@@ -92,12 +92,7 @@ TEST_F(ConnectionsTest, ACallWithAConnectionsIdReachesTheApplicationOnItsNodeOnl
   const AppHost two(cluster_.node(2), {{"where", Returning("2")}});
   const AppHost three(cluster_.node(3), {{"where", Returning("3")}});
   const auto amy = Open(cluster_.node(2), "amy");
-  // Each node has read that all three offer it.
-  for (const Node& node : cluster_.nodes()) {
-    grpc::ClientContext context;
-    v1::ListMethodsResponse methods;
-    ASSERT_TRUE(node.rpc().ListMethods(&context, {}, &methods).ok());
-  }
+  AwaitOffers(cluster_.nodes());
   v1::CallRequest request = Request("where");
   request.set_connection_id("amy");
   for (const Node& node : cluster_.nodes()) {

@@ -53,6 +53,7 @@ TEST_F(RoomHooksTest, WhoComesAndGoesIsJudgedByItsDetails) {
                     {{"hook/join", admins_only}, {"hook/leave", [&](const Call&) {
                                                     return open ? Reply() : ErrorOf(grpc::FAILED_PRECONDITION, "stay");
                                                   }}});
+  AwaitOffers(cluster_.nodes());
   const auto amy = Open(cluster_.node(2), "amy");
   const RoomWatch watch(cluster_.node(1), "hall");
   EXPECT_THAT(watch.Next(v1::WatchRoomResponse::KIND_SNAPSHOT), IsEmpty());
@@ -91,6 +92,7 @@ TEST_F(RoomHooksTest, WhatIsSaidIsJudgedAndRewrittenOnceForAll) {
                                           if (said == "as it is") return Reply();
                                           return ResultOf(absl::StrCat("\"", said, " (", call.connection_id(), ")\""));
                                         }}});
+  AwaitOffers(cluster_.nodes());
   const auto amy = OpenIn(cluster_.node(1), "amy", "hall");
   const auto bob = OpenIn(cluster_.node(2), "bob", "hall");
   amy->Done("say", R"(["hall", "hello"])");
@@ -124,6 +126,7 @@ TEST_F(RoomHooksTest, WhatIsDeliveredIsJudgedAndRewrittenForEachRecipient) {
                                           return ResultOf(absl::StrCat("\"", call.from_connection_id(), " to ",
                                                                        call.connection().id(), ": ", said, "\""));
                                         }}});
+  AwaitOffers(cluster_.nodes());
   const auto amy = OpenIn(cluster_.node(1), "amy", "hall");
   const auto bob = OpenIn(cluster_.node(2), "bob", "hall");
   const auto cat = OpenIn(cluster_.node(3), "cat", "hall");
@@ -168,6 +171,7 @@ TEST_F(RoomHooksTest, WithoutARequiredHookNothingHappensInARoom) {
                                        {"hook/leave", Returning("null")},
                                        {"hook/say.receive", Returning("\"allowed\"")},
                                        {"hook/say.deliver", Echoing()}});
+  AwaitOffers(cluster_.nodes());
   EXPECT_EQ(ReasonOfAdd("amy", "closed"), "");
   amy->Done("say", R"(["mute", 3])");
   EXPECT_EQ(bob->NextText(), "\"allowed\"");
@@ -180,6 +184,7 @@ TEST_F(RoomHooksTest, AHookThatDoesNotAnswerIsPassedOverUnlessItIsRequired) {
   CreateRoom(cluster_.node(1), "strict", Hooked({"join"}, timeout));
   CreateRoom(cluster_.node(1), "mute", Hooked({"say.receive"}, timeout));
   const AppHost app(cluster_.node(3), {{"hook/join", NeverAnswering()}, {"hook/say.receive", NeverAnswering()}});
+  AwaitOffers(cluster_.nodes());
   const auto amy = Open(cluster_.node(2), "amy");
   absl::Time begun = absl::Now();
   amy->Done("roomAdd", R"(["easy"])");
@@ -203,6 +208,7 @@ TEST_F(RoomHooksTest, AHookMayChangeTheConnectionThatItJudges) {
                                                     .status;
                                           return Reply();
                                         }}});
+  AwaitOffers(cluster_.nodes());
   const auto amy = OpenIn(cluster_.node(2), "amy", "hall");
   ASSERT_TRUE(set.has_value());
   EXPECT_TRUE(set->ok()) << Describe(*set);

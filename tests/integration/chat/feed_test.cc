@@ -84,6 +84,7 @@ TEST_F(FeedTest, OnlyWantedRoomsAreHeard) {
   ASSERT_TRUE(a_.Say("b", "heard").ok());
   EXPECT_EQ(b_.Next().body, "heard") << "one wants it still";
   b_.Unwant("b");
+  ASSERT_TRUE(b_.Want("a").ok());  // By the same connection: the end of "b" has come to Redis before it.
   EXPECT_EQ(a_.Say("b", "unheard")->receivers, 0);
   ASSERT_TRUE(b_.Want("b").ok());
   ASSERT_TRUE(a_.Say("b", "heard again").ok());

@@ -257,14 +257,15 @@ TEST_F(ConnectionServiceTest, ANodeThatDoesNotAnswerIsNamedAndTheOthersAreListed
   other.Hello("here");
   client_.Hello("there");
   absl::Notification stuck;
-  absl::Notification go_on;
-  two_.io().loop().Post([&] {
+  // Outlives the test, where the loop may still be waking up from it.
+  const auto go_on = std::make_shared<absl::Notification>();
+  two_.io().loop().Post([&stuck, go_on] {
     stuck.Notify();
-    go_on.WaitForNotification();
+    go_on->WaitForNotification();
   });
   stuck.WaitForNotification();
   const Page page = List(one_, {});
-  go_on.Notify();
+  go_on->Notify();
   EXPECT_TRUE(page.status.ok()) << page.status.error_message();
   EXPECT_THAT(page.ids, ElementsAre("here"));
   EXPECT_THAT(page.missing, ElementsAre(two_.id()));
