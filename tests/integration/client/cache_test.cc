@@ -1,125 +1,25 @@
 // The cache of the client library against a node that does what the test says: how often calls are sent, and what becomes of those that share a stream.
 
 #include <gmock/gmock.h>
-#include <grpc/support/cpu.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "actioncluster/cache.h"
 #include "actioncluster/client.h"
-#include "actioncluster/method_host.h"
 #include "actioncluster/status.h"
-#include "actioncluster/subscriber.h"
-#include "actioncluster/worker.h"
 #include "tests/fakes/waiter.h"
+#include "tests/integration/client/cache_fixture.h"
 #include "tests/integration/client/fake_node.h"
 
 namespace actioncluster::client {
 namespace {
-
-using fakes::kPatience;
-using fakes::Waiter;
-using testing::ElementsAre;
-using testing::Pair;
-using testing::UnorderedElementsAre;
-using Operation = v1::PipelineRequest::Operation;
-
-constexpr int64_t kByItself = 1;  // The version that the node gives to who does not share.
-
-std::unique_ptr<Client> ClientOf(const FakeNode& node, absl::Duration timeout = kPatience, bool coalesce = true) {
-  ClientOptions options;
-  options.addresses = {node.address()};
-  options.timeout = timeout;
-  options.coalesce = coalesce;
-  return *Client::Create(std::move(options));
-}
-
-template <class Request>
-Request Of(const std::string& key) {
-  Request request;
-  request.set_key(key);
-  return request;
-}
-
-// A request with a request_id.
-template <class Request>
-Request Named(const std::string& key) {
-  Request request = Of<Request>(key);
-  request.set_request_id("once");
-  return request;
-}
-
-v1::PipelineResponse ResultOf(const Operation& operation, int64_t version) {
-  v1::PipelineResponse frame;
-  v1::PipelineResponse::Result* const result = frame.add_results();
-  result->set_op_id(operation.op_id());
-  if (operation.has_load()) result->mutable_load()->set_version(version);
-  if (operation.has_save()) result->mutable_save()->set_version(version);
-  return frame;
-}
-
-// A node whose Loads by themselves are answered, but for those of `anchor`, which stay until they are let go.
-class CacheTest : public testing::Test {
- protected:
-  using Stream = FakeNode::PipelineStream;
-
-  FakeNode& Node(std::function<grpc::Status(Stream&)> pipeline, FakeNode::Scripts scripts = {}) {
-    scripts.pipeline = std::move(pipeline);
-    scripts.load = [this](const v1::LoadRequest& request, v1::LoadResponse* response) {
-      if (request.key() == "anchor") {
-        anchored_.Add(true);
-        released_.Next();
-      }
-      response->set_version(kByItself);
-      return grpc::Status::OK;
-    };
-    node_ = std::make_unique<FakeNode>(std::move(scripts));
-    return *node_;
-  }
-
-  // While it lives a call is under way, so that others share.
-  class Anchor {
-   public:
-    Anchor(CacheTest& test, Client& client)
-        : test_(test), thread_([&client] { Cache(client).Load(Of<v1::LoadRequest>("anchor")).IgnoreError(); }) {
-      test_.anchored_.Next();
-    }
-    ~Anchor() {
-      test_.released_.Add(true);
-      thread_.join();
-    }
-    Anchor(const Anchor&) = delete;
-    Anchor& operator=(const Anchor&) = delete;
-
-   private:
-    CacheTest& test_;
-    std::thread thread_;
-  };
-
-  // Answers all operations, each with a version larger than the one before, from 100 on.
-  static grpc::Status AnswerAll(Stream& stream) {
-    int64_t version = 100;
-    for (v1::PipelineRequest frame; stream.Read(&frame);) {
-      for (const Operation& operation : frame.operations()) stream.Write(ResultOf(operation, version++));
-    }
-    return grpc::Status::OK;
-  }
-
-  Waiter<bool> anchored_;
-  Waiter<bool> released_;
-  std::unique_ptr<FakeNode> node_;
-};
 
 TEST_F(CacheTest, WhatOnlyReadsOrHasAnIdIsTriedFiveTimesAndAllElseOnce) {
   const FakeNode node;
@@ -246,121 +146,6 @@ TEST_F(CacheTest, WhatWaitsIsLargeOrNoNodeCouldReadGoesByItself) {
   EXPECT_EQ(cache.Save(nonsense).status(), absl::UnavailableError("not now"));
   EXPECT_EQ(cache.Load(Of<v1::LoadRequest>("shares"))->version(), 101);
   EXPECT_EQ(node.calls()["Pipeline"], 1);
-}
-
-// What calls of the cache do in callbacks of the library. These run on few threads: whoever waits there for a stream's answer keeps it from coming.
-class CacheInCallbacksTest : public CacheTest {
- protected:
-  // Sends one message, and goes on until the test is over.
-  FakeNode::Scripts Publishing() {
-    FakeNode::Scripts scripts;
-    scripts.subscribe = [this](grpc::ServerContext& context, FakeNode::SubscribeWriter& writer) {
-      context.AddInitialMetadata("actioncluster-node-id", "fake");
-      writer.SendInitialMetadata();
-      writer.Write(v1::SubscribeResponse());
-      over_.WaitForNotificationWithTimeout(kPatience);
-      return grpc::Status::OK;
-    };
-    return scripts;
-  }
-  // Of the answer: who has given it.
-  static int64_t Load(Client& client) {
-    const auto loaded = Cache(client).Load(Of<v1::LoadRequest>("k"));
-    return loaded.ok() ? loaded->version() : -1;
-  }
-
-  absl::Notification over_;
-  Waiter<int64_t> versions_;
-};
-
-TEST_F(CacheInCallbacksTest, ACallGoesByItself) {
-  FakeNode& node = Node(AnswerAll, Publishing());
-  const auto client = ClientOf(node);
-  const Anchor anchor(*this, *client);
-  const auto load = [&] { versions_.Add(Load(*client)); };
-  const Subscriber subscriber(
-      *client, {}, [&](const v1::SubscribeResponse&) { load(); }, [&](const AttachmentEvent&) { load(); });
-  EXPECT_EQ(versions_.Next(), kByItself);
-  EXPECT_EQ(versions_.Next(), kByItself);
-  EXPECT_EQ(Load(*client), 100) << "others share";
-  over_.Notify();
-}
-
-TEST_F(CacheInCallbacksTest, CallsInAllOfTheThreadsAtOnceAreAnswered) {
-  // So many has gRPC 1.51.
-  const int threads = std::clamp(static_cast<int>(gpr_cpu_num_cores() / 2), 2, 16);
-  FakeNode& node = Node(AnswerAll, Publishing());
-  const auto client = ClientOf(node);
-  const Anchor anchor(*this, *client);
-  absl::Mutex mutex;
-  int inside = 0;
-  const auto all_inside = [&] { return inside == threads; };
-  std::vector<std::unique_ptr<Subscriber>> subscribers;
-  for (int i = 0; i < threads; ++i) {
-    subscribers.push_back(
-        std::make_unique<Subscriber>(*client, v1::SubscribeRequest(), [&](const v1::SubscribeResponse&) {
-          {
-            absl::MutexLock lock(&mutex);
-            ++inside;
-            if (!mutex.AwaitWithTimeout(absl::Condition(&all_inside), kPatience)) return versions_.Add(-2);
-          }
-          versions_.Add(Load(*client));
-        }));
-  }
-  for (int i = 0; i < threads; ++i) EXPECT_EQ(versions_.Next(), kByItself);
-  EXPECT_EQ(Load(*client), 100) << "others share";
-  over_.Notify();
-}
-
-TEST_F(CacheInCallbacksTest, WhereACallOrATaskIsCancelledACallGoesByItself) {
-  FakeNode::Scripts scripts;
-  absl::Notification called;
-  absl::Notification running;
-  scripts.serve = [&](FakeNode::ServeStream& stream) {
-    v1::ServeRequest frame;
-    stream.Read(&frame);
-    stream.Write(Registered());
-    stream.Write(CallFrame("c", "method"));
-    called.WaitForNotificationWithTimeout(kPatience);
-    v1::ServeResponse cancel;
-    cancel.mutable_cancel()->set_call_id("c");
-    stream.Write(cancel);
-    while (stream.Read(&frame)) continue;
-    return grpc::Status::OK;
-  };
-  scripts.work = [&](FakeNode::WorkStream& stream) {
-    v1::WorkRequest frame;
-    stream.Read(&frame);
-    stream.Write(Started());
-    stream.Write(TaskFrame("q/1", 7));
-    running.WaitForNotificationWithTimeout(kPatience);
-    stream.Write(RevokedFrame("q/1", 7, "timeout"));
-    while (stream.Read(&frame) && !frame.has_stop()) continue;
-    return grpc::Status::OK;
-  };
-  FakeNode& node = Node(AnswerAll, std::move(scripts));
-  const auto client = ClientOf(node);
-  const Anchor anchor(*this, *client);
-  {
-    std::vector<Invocation> invocations;
-    MethodHost host(*client, {{"method", [&](Invocation invocation) {
-                                 invocation.OnCancel([&] { versions_.Add(Load(*client)); });
-                                 invocations.push_back(std::move(invocation));
-                                 called.Notify();
-                               }}});
-    EXPECT_EQ(versions_.Next(), kByItself);
-  }
-  Worker worker(*client, [&](TaskContext& context) {
-    const auto heard = std::make_shared<absl::Notification>();
-    context.OnCancel([&, heard] {
-      versions_.Add(Load(*client));
-      heard->Notify();
-    });
-    running.Notify();
-    heard->WaitForNotificationWithTimeout(kPatience);
-    return TaskContent();
-  });
-  EXPECT_EQ(versions_.Next(), kByItself);
 }
 
 TEST_F(CacheTest, AnErrorIsTheOneThatTheCallByItselfWouldHaveHad) {
