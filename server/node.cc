@@ -170,6 +170,8 @@ absl::Status Node::Build() {
   link.endpoint = *std::move(endpoint);
   link.tls_files = RedisTlsFiles(settings_);
   link.client_name = absl::StrCat("actioncluster-", getpid());
+  link.ack_replicas = settings_.ack_replicas;
+  link.ack_timeout = settings_.ack_timeout;
   MembershipOptions self{.succeeds_boot = files_->last_boot(), .lease = settings_.lease, .self = {}};
   self.self.set_host(HostName());
   self.self.set_pid(getpid());

@@ -18,6 +18,10 @@ namespace actioncluster::redis {
 
 // The connection for commands: pipelined, any number in flight, one write a loop turn, reconnecting for ever.
 //
+// With ack_replicas, calls of durable scripts have a connection of their own, where each ends when so many replicas have
+// what it wrote; if they have not in time, as BACKPLANE_UNAVAILABLE: it has run. The order of these among others is open
+// then. The client is ready while both connections are.
+//
 // Every command ends exactly once: with Redis's reply, or with a status:
 //   UNAVAILABLE (BACKPLANE_UNAVAILABLE)  there is no connection now, or it was lost before the reply: it may have run;
 //   DEADLINE_EXCEEDED                    no reply by the deadline: the command may have run;
@@ -36,7 +40,7 @@ class Client {
   using StateListener = absl::AnyInvocable<void(const absl::Status& state)>;
 
   // Starts connecting at the loop's next turn. The loop and the scripts' storage outlive the client.
-  Client(Loop& loop, LinkOptions options, const std::vector<Script>& scripts);
+  Client(Loop& loop, const LinkOptions& options, const std::vector<Script>& scripts);
   ~Client();
 
   void Execute(Command command, absl::Time deadline, Completion done);

@@ -41,6 +41,7 @@ Command Command::Call(const Script& script, const std::vector<std::string>& keys
   Command command;
   command.wire_ = Format(all);
   command.is_script_ = true;
+  command.is_durable_ = script.durable;
   return command;
 }
 

@@ -15,6 +15,7 @@ struct Script {
   absl::string_view name;
   absl::string_view body;
   absl::string_view sha1;  // 40 hexadecimal digits, as EVALSHA takes them.
+  bool durable = false;    // Callers rely on what it wrote: see Client.
 };
 
 // One command in Redis's wire format, ready to send. Binary-safe.
@@ -31,11 +32,14 @@ class Command {
 
   // Made by Call: sent again if Redis has not got the script.
   bool is_script() const { return is_script_; }
+  // Made by Call of such a script.
+  bool is_durable() const { return is_durable_; }
 
  private:
   Command() = default;
   std::string wire_;
   bool is_script_ = false;
+  bool is_durable_ = false;
 };
 
 }  // namespace actioncluster::redis

@@ -14,11 +14,20 @@ namespace {
 // Someone may flush the scripts again and again; a script that we never load stays unknown for ever.
 constexpr int kMaxLoads = 8;
 
+std::string WaitFor(const LinkOptions& options) {
+  if (options.ack_replicas == 0) return "";
+  return Command(
+             {"WAIT", absl::StrCat(options.ack_replicas), absl::StrCat(absl::ToInt64Milliseconds(options.ack_timeout))})
+      .wire();
+}
+
 }  // namespace
 
 CommandCore::CommandCore(const LinkOptions& options, const std::vector<Script>& scripts)
     : stall_timeout_(options.stall_timeout),
       wants_master_(options.endpoint.sentinels.has_value()),
+      ack_replicas_(options.ack_replicas),
+      wait_(WaitFor(options)),
       handshake_(options, scripts) {}
 
 void CommandCore::Execute(Command command, absl::Time deadline, absl::Time now, Completion done) {
@@ -40,7 +49,9 @@ void CommandCore::Send(Pending pending, absl::Time now) {
   out_.append(pending.wire);
   if (!pending.is_script) pending.wire = std::string();
   pending.sent_at = now;
+  last_sent_at_ = now;
   in_flight_.push_back(std::move(pending));
+  wait_is_due_ = !wait_.empty();
 }
 
 void CommandCore::AwaitHandshake(size_t replies, absl::Time now) {
@@ -56,6 +67,7 @@ void CommandCore::Opened(absl::Time now) {
   DCHECK(in_flight_.empty());
   reader_ = ReplyReader();
   out_.clear();
+  wait_is_due_ = false;
   AwaitHandshake(handshake_.Start(&out_), now);
 }
 
@@ -80,16 +92,44 @@ absl::Status CommandCore::Handle(Reply reply, absl::Time now) {
     if (handshake_.done()) SendHeld(now);
     return absl::OkStatus();
   }
+  if (pending.is_wait) {
+    Confirm(reply);
+    return absl::OkStatus();
+  }
   const absl::string_view error = ErrorCode(reply.view().error());
   const bool demoted = wants_master_ && error == "READONLY";
   if (pending.done) {
     if (!reply.view().is_error()) {
-      std::move(pending.done)(std::move(reply));
+      if (wait_.empty()) {
+        std::move(pending.done)(std::move(reply));
+      } else {
+        unconfirmed_.push_back({std::move(pending.done), pending.deadline, std::move(reply)});
+      }
     } else if (error != "NOSCRIPT" || !HoldForReload(pending, now)) {
       std::move(pending.done)(ErrorReplyStatus(reply.view().error()));
     }
   }
   return demoted ? BackplaneUnavailable("it is no master any more") : absl::OkStatus();
+}
+
+void CommandCore::Confirm(const Reply& reply) {
+  const absl::StatusOr<int64_t> replicas = reply.view().Integer();
+  absl::Status why;
+  if (!replicas.ok()) {
+    why = BackplaneUnavailable(
+        absl::StrCat("written, but Redis does not say on how many replicas: ", reply.view().error()));
+  } else if (*replicas < ack_replicas_) {
+    why = BackplaneUnavailable(
+        absl::StrCat("written, but on ", *replicas, " of ", ack_replicas_, " replicas: a failover may undo it"));
+  }
+  for (Unconfirmed& one : std::exchange(unconfirmed_, {})) {
+    if (!one.done) continue;
+    if (why.ok()) {
+      std::move(one.done)(std::move(one.reply));
+    } else {
+      std::move(one.done)(why);
+    }
+  }
 }
 
 bool CommandCore::HoldForReload(Pending& pending, absl::Time now) {
@@ -115,6 +155,14 @@ void CommandCore::SendHeld(absl::Time now) {
 }
 
 void CommandCore::TakeOutput(std::string* out) {
+  if (wait_is_due_) {
+    wait_is_due_ = false;
+    out_.append(wait_);
+    Pending wait;
+    wait.sent_at = last_sent_at_;
+    wait.is_wait = true;
+    in_flight_.push_back(std::move(wait));
+  }
   if (out->empty()) {
     out->swap(out_);
   } else {
@@ -137,7 +185,7 @@ void CommandCore::Expire(absl::Time now) {
   std::vector<Completion> expired;
   next_deadline_ = absl::InfiniteFuture();
   // True if it has ended.
-  const auto expire = [&](Pending& pending) {
+  const auto expire = [&](auto& pending) {
     if (!pending.done) return false;
     if (pending.deadline > now) {
       next_deadline_ = std::min(next_deadline_, pending.deadline);
@@ -147,6 +195,7 @@ void CommandCore::Expire(absl::Time now) {
     pending.done = nullptr;
     return true;
   };
+  for (Unconfirmed& one : unconfirmed_) expire(one);
   for (Pending& pending : in_flight_) expire(pending);
   // These have no place in the line to keep.
   for (std::deque<Pending>* unsent : {&resend_, &held_}) {
@@ -161,6 +210,7 @@ void CommandCore::Closed(const absl::Status& why) {
   out_.clear();
   next_deadline_ = absl::InfiniteFuture();
   std::vector<Completion> ended;
+  for (Unconfirmed& one : std::exchange(unconfirmed_, {})) ended.push_back(std::move(one.done));
   for (std::deque<Pending>* line : {&in_flight_, &resend_, &held_}) {
     for (Pending& pending : std::exchange(*line, {})) ended.push_back(std::move(pending.done));
   }

@@ -26,6 +26,10 @@ namespace actioncluster::redis {
 // under way; commands that come now are held; when the loading is done, the scripts that did not run are sent again in
 // their order, then what was held.
 //
+// With ack_replicas, each write ends with a WAIT, and a reply is held until so many replicas have what was written by
+// then. If they have not in ack_timeout, the command ends as UNAVAILABLE: it has run, but a failover may undo it. Redis
+// reads no further meanwhile, so that such a core is for what is durable alone. Error replies are not held.
+//
 // Where sentinels name the master, READONLY ends the connection: this Redis is no master any more.
 //
 // Completions run inside Feed, Tick and Closed, and may call Execute. Confined to the I/O thread.
@@ -54,10 +58,20 @@ class CommandCore final : public LinkCore {
     std::string wire;  // Until it is sent; of a script's call, to send it again, until the reply.
     bool is_script = false;
     bool is_handshake = false;
+    bool is_wait = false;
     int loads = 0;  // How often the scripts were loaded again for it.
   };
 
+  // A reply that waits for replicas.
+  struct Unconfirmed {
+    Completion done;  // Null: nobody waits any more.
+    absl::Time deadline;
+    Reply reply;
+  };
+
   void Send(Pending pending, absl::Time now);
+  // Of a WAIT.
+  void Confirm(const Reply& reply);
   void AwaitHandshake(size_t replies, absl::Time now);
   absl::Status Handle(Reply reply, absl::Time now);
   bool HoldForReload(Pending& pending, absl::Time now);
@@ -66,15 +80,21 @@ class CommandCore final : public LinkCore {
 
   const absl::Duration stall_timeout_;
   const bool wants_master_;  // Sentinels say where it is.
+  const int ack_replicas_;
+  const std::string wait_;  // The command on the wire; empty: replies are not held.
   Handshake handshake_;
   ReplyReader reader_;
   std::string out_;
   std::deque<Pending> in_flight_;
+  absl::Time last_sent_at_;
   bool ready_ = false;
 
   bool reloading_ = false;
   std::deque<Pending> resend_;
   std::deque<Pending> held_;
+
+  bool wait_is_due_ = false;  // Something was sent since the last WAIT.
+  std::deque<Unconfirmed> unconfirmed_;
 
   // No command is due before; it may be earlier than the first that is.
   absl::Time next_deadline_ = absl::InfiniteFuture();

@@ -20,6 +20,10 @@ struct LinkOptions {
   absl::Duration stall_timeout = absl::Seconds(5);       // A connection whose oldest command waits longer is closed.
   absl::Duration min_backoff = absl::Milliseconds(20);   // Between attempts to connect: up to this; the limit doubles,
   absl::Duration max_backoff = absl::Milliseconds(500);  // up to that.
+  // How many replicas must have what durable scripts wrote before these end; 0: none is asked for. And how long they
+  // may take, less than stall_timeout.
+  int ack_replicas = 0;
+  absl::Duration ack_timeout = absl::Seconds(1);
   size_t max_unwritten = size_t{256} << 20;  // Bytes that Redis does not read, before the connection is closed.
 };
 

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Removes a value.
+-- Durable.
 --
 -- KEYS     value, lock
 -- ARGV[1]  holder

@@ -1,5 +1,6 @@
 #!lua
 -- Adds to a value. Lua's numbers are not exact beyond 2^53: Redis's own INCRBY adds, at a scratch key.
+-- Durable.
 --
 -- KEYS     value, lock, what the request came to, scratch
 -- ARGV[1]  holder

@@ -1,5 +1,6 @@
 #!lua
 -- Takes a lock, or renews it for who has it.
+-- Durable.
 --
 -- KEYS     lock; its line, turns, boots
 -- ARGV[1]  holder

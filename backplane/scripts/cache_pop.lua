@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Takes the first item of a list.
+-- Durable.
 --
 -- KEYS     list; its line, turns, boots; what the request came to
 -- ARGV[1]  the WAITER that lines up if there is none, or ''

@@ -1,5 +1,6 @@
 #!lua
 -- Appends an item to a list, and gives the first in line its turn.
+-- Durable.
 --
 -- KEYS     list; its line, turns, boots; what the request came to
 -- ARGV[1]  the item: a byte that is its kind, then its content

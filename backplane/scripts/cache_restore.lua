@@ -1,5 +1,6 @@
 #!lua
 -- Writes a value as it was dumped, whatever is there, and whoever has locked it.
+-- Durable.
 --
 -- KEYS     value, lock
 -- ARGV[1]  when it was saved, µs; 0: now

@@ -1,5 +1,6 @@
 #!lua
 -- Writes a part of a list as it was dumped: beside it, until the last part is there, which then takes the list's place. A list that this restore has written already is left alone.
+-- Durable.
 --
 -- KEYS     list; its line, turns, boots; staged
 -- ARGV[1]  how many items come before this part

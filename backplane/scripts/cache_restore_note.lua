@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Begins a restore, or goes on with it: notes how far it is. Only the call that began last may go on, and each may write only for a while after its last word here.
+-- Durable.
 --
 -- KEYS     how far the restore is
 -- ARGV[1]  names the call that restores

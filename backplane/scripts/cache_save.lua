@@ -1,5 +1,6 @@
 #!lua
 -- Sets a value.
+-- Durable.
 --
 -- KEYS     value, lock, what the request came to
 -- ARGV[1]  holder

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Gives a lock up, and the first in line its turn.
+-- Durable.
 --
 -- KEYS     lock; its line, turns, boots
 -- ARGV[1]  holder

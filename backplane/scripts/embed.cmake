@@ -1,5 +1,5 @@
 # Writes OUTPUT, a source that defines a redis::Script for each of INPUTS: kMembershipJoin for membership_join.lua.
-# A line `-- include NAME` becomes the text of that file, beside the script.
+# A line `-- Durable.` makes it a durable one; a line `-- include NAME` becomes the text of that file, beside the script.
 
 function(read_script path result)
   get_filename_component(folder ${path} DIRECTORY)
@@ -32,9 +32,13 @@ foreach(path ${INPUTS})
   constant_name(${name} constant)
   read_script(${path} body)
   string(SHA1 sha1 "${body}")
+  set(durable false)
+  if(body MATCHES "\n-- Durable\\.\n")
+    set(durable true)
+  endif()
   string(APPEND source
     "constinit const redis::Script ${constant} = {\n"
-    "    \"${name}\",\n    R\"lua(${body})lua\",\n    \"${sha1}\"};\n\n")
+    "    \"${name}\",\n    R\"lua(${body})lua\",\n    \"${sha1}\",\n    ${durable}};\n\n")
   list(APPEND all ${constant})
 endforeach()
 list(JOIN all ", " all)

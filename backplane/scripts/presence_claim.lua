@@ -1,5 +1,6 @@
 #!lua
 -- A connection lives on a boot from now on, if it is new, or if its client shows its token.
+-- Durable.
 --
 -- KEYS[1]  the connection. hash: record  serialized ConnectionRecord; none while no boot has it
 --                                boot    its boot; likewise

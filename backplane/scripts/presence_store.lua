@@ -1,5 +1,6 @@
 #!lua
 -- Replaces what a resumed connection will have, if the claim still counts.
+-- Durable.
 --
 -- KEYS[1]  the connection, as in presence_claim
 -- ARGV[1]  the boot of the claim

@@ -1,5 +1,6 @@
 #!lua
 -- Makes a room.
+-- Durable.
 --
 -- KEYS     as in part_room
 -- ARGV[1]  serialized RoomRecord

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a room, and tells it.
+-- Durable.
 --
 -- KEYS     as in part_room
 -- ARGV[1]  the room's channel

@@ -1,5 +1,6 @@
 #!lua
 -- Puts a connection into a room, or moves it to another boot there; and tells it, with the time as postmark.
+-- Durable.
 --
 -- KEYS     as in part_room
 -- ARGV[1]  the connection's id

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Takes connections out of a room, those that a boot still holds there; and tells it: bit i of the postmark is set if the (i + 1)th was.
+-- Durable.
 --
 -- KEYS     as in part_room
 -- ARGV[1]  the boot

@@ -1,5 +1,6 @@
 #!lua
 -- Says something in a room; keeps it, with its offset as postmark, if the room has a history.
+-- Durable.
 --
 -- KEYS     as in part_room
 -- ARGV[1]  the room's channel

@@ -1,5 +1,6 @@
 #!lua
 -- Puts the name of a room that is about to be made, or is made, into the list of all rooms.
+-- Durable.
 --
 -- KEYS[1]  zset: the names of rooms, all of score 0; among them some of rooms that are gone
 -- KEYS[2]  hash: name → when it was put there last, µs

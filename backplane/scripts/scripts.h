@@ -5,7 +5,8 @@
 
 #include "backplane/redis/command.h"
 
-// The Lua scripts of this folder, embedded at build. Each states its keys, arguments and returns on top of its file.
+// The Lua scripts of this folder, embedded at build. Each states its keys, arguments and returns on top of its file, and whether
+// it is durable: what it wrote is what callers rely on, and must outlast a failover where --ack-replicas asks for that.
 namespace actioncluster::scripts {
 
 extern const redis::Script kCacheDestroy;

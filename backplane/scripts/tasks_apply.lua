@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Does one thing to some tasks.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  'cancel', 'delete', 'delete_waiting', 'retry' or 'remove'. The last two are of dead letters

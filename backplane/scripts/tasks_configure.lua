@@ -1,5 +1,6 @@
 #!lua
 -- Changes a queue's settings, at once for those who wait.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV     fields of meta and their values

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Removes a queue with all that is in it.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  1: also if tasks run

@@ -1,5 +1,6 @@
 #!lua
 -- Enqueues tasks: each by itself, in one step.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  names this request, or ''. One that was carried out before is not again

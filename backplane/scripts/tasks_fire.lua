@@ -1,5 +1,6 @@
 #!lua
 -- Enqueues what is due of a schedule, and moves its cursor on: both or none, and once.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  schedule id

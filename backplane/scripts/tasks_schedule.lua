@@ -1,5 +1,6 @@
 #!lua
 -- Sets a schedule, or replaces it.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  its id

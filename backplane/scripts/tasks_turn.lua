@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- A node's turn at a queue: it hands in what its workers have said, renews their leases, and takes what there is for those with room.
+-- Durable.
 --
 -- Runs also when Redis is full: what has ended must be let go.
 --

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a schedule.
+-- Durable.
 --
 -- KEYS     as in part_tasks
 -- ARGV[1]  its id

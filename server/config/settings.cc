@@ -156,6 +156,9 @@ absl::Status ValidateTogether(const Settings& settings) {
     return Wrong(absl::StrCat("port: ", settings.port, " with ", settings.workers,
                               " workers goes past 65535, as each worker has a port of its own after it"));
   }
+  if (settings.ack_replicas > 0 && settings.redis.empty()) {
+    return Wrong("ack-replicas: the embedded redis-server has no replicas; it takes a --redis that has");
+  }
   if (absl::Status files = ValidateRedisFiles(settings); !files.ok()) return files;
   if (settings.IsLocal()) return absl::OkStatus();
   for (const auto& [name, value] : {std::pair("server-token-file", settings.server_token_file),

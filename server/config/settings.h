@@ -26,6 +26,8 @@ struct Settings {
   std::string redis_ca_file;    // For a Redis by TLS: whose certificates are believed; empty: the system's.
   std::string redis_cert_file;  // Our certificate for it, and its key; empty: none.
   std::string redis_key_file;
+  int ack_replicas = 0;  // 0 … 16: on how many replicas of Redis what callers wrote must be before they hear so.
+  absl::Duration ack_timeout = absl::Seconds(1);     // 10 ms … 2 s
   std::string cluster_namespace = "actioncluster";   // --namespace
   std::string server_token_file;                     // Empty: made and kept in the data directory.
   std::string api_token_file;                        // Empty: no authentication (loopback only).

@@ -207,6 +207,11 @@ TEST(SettingsTest, FilesForRedisByTlsAreLookedAtTogetherAndOnlyThen) {
               AllOf(HasSubstr("redis-ca-file"), HasSubstr("/none.pem: No such file")));
 }
 
+TEST(SettingsTest, ReplicasAreWaitedForOnlyWhereTheRedisIsNotOurOwn) {
+  EXPECT_EQ(LoadSettings({"--redis", "redis://localhost", "--ack-replicas", "2"}, kHome)->ack_replicas, 2);
+  EXPECT_THAT(ErrorOf({"--ack-replicas", "1"}), AllOf(HasSubstr("ack-replicas"), HasSubstr("embedded")));
+}
+
 TEST(SettingsTest, EachWorkerNeedsAPortAfterTheSharedOne) {
   EXPECT_TRUE(LoadSettings({"--port", "65533", "--workers", "2"}, kHome).ok());
   EXPECT_THAT(ErrorOf({"--port", "65534", "--workers", "2"}), HasSubstr("65535"));
