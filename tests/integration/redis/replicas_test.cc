@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -18,7 +19,7 @@ constexpr Script kPush = {"push", "return redis.call('RPUSH', KEYS[1], ARGV[1])"
 
 class ReplicasTest : public testing::Test {
  protected:
-  ReplicasTest() {
+  void SetUp() override {
     TestClient plain(OptionsFor(master_));
     plain.AwaitReady();
     // Until the replica takes part.
@@ -36,8 +37,15 @@ class ReplicasTest : public testing::Test {
     return options;
   }
 
-  fakes::RedisServer master_{{.tcp = true, .args = {"--repl-diskless-sync-delay", "0"}}};
-  fakes::RedisServer replica_{{.tcp = true, .args = {"--replicaof", "127.0.0.1", absl::StrCat(master_.port())}}};
+  static fakes::RedisServer::Options Args(std::vector<std::string> args) {
+    fakes::RedisServer::Options options;
+    options.tcp = true;
+    options.args = std::move(args);
+    return options;
+  }
+
+  fakes::RedisServer master_{Args({"--repl-diskless-sync-delay", "0"})};
+  fakes::RedisServer replica_{Args({"--replicaof", "127.0.0.1", absl::StrCat(master_.port())})};
 };
 
 TEST_F(ReplicasTest, WhatADurableScriptWroteIsOnTheReplicaWhenItEnds) {
