@@ -28,8 +28,8 @@ class ClientStream {
   virtual void SendDirect(v1::OpenResponse frame) = 0;
   // Likewise: a serialized OpenResponse of about `bytes`, which other streams are sent too.
   virtual void SendMessage(const grpc::ByteBuffer& frame, size_t bytes, OutboxWriter writer) = 0;
-  // Half of what may wait of frames that may be dropped is free.
-  virtual bool HasRoom() const = 0;
+  // A frame of about `bytes` that may be dropped can be sent without another being dropped for it, now and by as much again.
+  virtual bool HasRoom(size_t bytes) const = 0;
   // An unknown number of messages may be missing here: the client hears it (`missed.gap`).
   virtual void MarkGap() = 0;
   // Frames dropped so far.

@@ -1,4 +1,8 @@
 #include <algorithm>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,6 +18,8 @@ namespace {
 constexpr absl::Duration kCatchUpRetry = absl::Milliseconds(200);
 // Before it is looked again whether a client has read what it was sent.
 constexpr absl::Duration kRoomRetry = absl::Milliseconds(20);
+// Of one connection's rooms, at once: a page of each is held until it is sent.
+constexpr size_t kCatchUps = 4;
 
 RoomFeed::Incoming AsIncoming(const std::string& room, const RoomPast& past) {
   return {.room = room,
@@ -26,35 +32,71 @@ RoomFeed::Incoming AsIncoming(const std::string& room, const RoomPast& past) {
 
 }  // namespace
 
-void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
-                                   std::optional<RoomStore::History> first) {
-  if (seat->gone) return;
-  if (!first.has_value()) {
-    if (!client->stream->HasRoom()) {
-      // It reads what it has got first: more would push that out.
-      return At(MonotonicNow() + kRoomRetry,
-                Guard([client, seat, room](Impl& self) { self.CatchUp(client, seat, room, std::nullopt); }));
+struct ConnectionHost::Impl::CatchingUp {
+  ClientPtr client;
+  SeatPtr seat;
+  std::string room;
+  std::list<HeardPtr> page = {};  // What was read, and is not sent.
+  bool more = false;              // There is more after it.
+  bool gap_told = false;          // That something is missing before it.
+};
+
+void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const std::map<std::string, Missed>& rooms_missed) {
+  for (const auto& [room, missed] : rooms_missed) {
+    if (missed.read) {
+      client->behind.emplace_back(room, missed);
+    } else {
+      ++client->catching_up;
+      SendMissed(std::make_shared<CatchingUp>(CatchingUp{.client = client, .seat = missed.seat, .room = room}));
     }
-    parts.rooms.ReadHistory(room, seat->last_offset, kHistoryPage,
-                            Guard([client, seat, room](Impl& self, absl::StatusOr<RoomStore::History> history) {
-                              if (!history.ok() || !history->complete) client->stream->MarkGap();
-                              self.CatchUp(client, seat, room,
-                                           history.ok() ? *std::move(history) : RoomStore::History{});
-                            }));
-    return;
+  }
+  CatchUpNext(client);
+}
+
+void ConnectionHost::Impl::CatchUpNext(const ClientPtr& client) {
+  while (client->catching_up < kCatchUps && !client->behind.empty()) {
+    auto [room, missed] = std::move(client->behind.front());
+    client->behind.pop_front();
+    ++client->catching_up;
+    ReadMissed(std::make_shared<CatchingUp>(
+        CatchingUp{.client = client, .seat = missed.seat, .room = std::move(room), .gap_told = missed.gap_told}));
+  }
+}
+
+void ConnectionHost::Impl::ReadMissed(const std::shared_ptr<CatchingUp>& up) {
+  parts.rooms.ReadHistory(up->room, up->seat->last_offset, kHistoryPage,
+                          Guard([up](Impl& self, const absl::StatusOr<RoomStore::History>& history) {
+                            const bool complete = history.ok() && (history->complete || up->gap_told);
+                            up->gap_told = false;
+                            if (up->seat->gone) return self.SendMissed(up);
+                            if (!complete) up->client->stream->MarkGap();
+                            up->more = history.ok() && history->more;
+                            if (history.ok()) {
+                              const bool asks = !self.parts.hooks.Idle(kHookDeliver, self.rooms.at(up->room).record);
+                              for (const RoomPast& past : history->sayings)
+                                up->page.push_back(HearSaying(AsIncoming(up->room, past), asks));
+                            }
+                            self.SendMissed(up);
+                          }));
+}
+
+// As the client reads: more would push out what it was sent before.
+void ConnectionHost::Impl::SendMissed(const std::shared_ptr<CatchingUp>& up) {
+  const auto& [client, seat, room, page, more, gap_told] = *up;
+  while (!seat->gone) {
+    const bool from_page = !page.empty();
+    if (!from_page && (more || std::exchange(seat->left_out, false))) return ReadMissed(up);
+    if (!from_page && seat->waiting.empty()) break;
+    const HeardPtr next = from_page ? page.front() : seat->waiting.front();
+    if (seat->asked.full() || !client->stream->HasRoom(next->bytes)) {
+      return At(MonotonicNow() + kRoomRetry, Guard([up](Impl& self) { self.SendMissed(up); }));
+    }
+    Give(client, seat, room, next, OutboxWriter::kPusher);
+    from_page ? up->page.pop_front() : seat->waiting.Pop();
   }
   seat->catching_up = false;
-  const bool asks = !parts.hooks.Idle(kHookDeliver, rooms.at(room).record);
-  for (const RoomPast& past : first->sayings) {
-    Deliver(client, seat, room, HearSaying(AsIncoming(room, past), asks), OutboxWriter::kPusher);
-  }
-  if (first->more) {
-    seat->catching_up = true;
-    return CatchUp(client, seat, room, std::nullopt);
-  }
-  for (const HeardPtr& heard : seat->waiting.TakeAll()) {
-    Deliver(client, seat, room, heard, OutboxWriter::kPusher);
-  }
+  --client->catching_up;
+  CatchUpNext(client);
 }
 
 void ConnectionHost::Impl::CatchUpRoom(const std::string& name) {

@@ -105,13 +105,13 @@ void ConnectionHost::Impl::OnClaimed(const ClientPtr& client, absl::StatusOr<Pre
   EnterRooms(client);
 }
 
-// Puts a client that has come back into the rooms that it was in, and reads what it missed there.
+// Puts a client that has come back into the rooms that it was in, and looks whether it can have what it missed there.
 void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
   struct Entering {
     size_t left = 0;
     absl::Status failed;
     std::vector<std::string> gaps;
-    std::map<std::string, std::pair<SeatPtr, RoomStore::History>> seats;  // And what it missed there.
+    std::map<std::string, Missed> rooms;
   };
   auto entering = std::make_shared<Entering>();
   const auto finish = [this, client, entering] {
@@ -121,7 +121,7 @@ void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
       return Remove(client, Why::kLost, nullptr, entering->failed);
     }
     Welcome(client, entering->gaps, /*resumed=*/true);
-    for (auto& [room, entered] : entering->seats) CatchUp(client, entered.first, room, std::move(entered.second));
+    CatchUp(client, entering->rooms);
   };
   std::map<std::string, uint64_t> offsets;
   for (const v1::RoomOffset& offset : client->hello.resume()) offsets[offset.room()] = offset.offset();
@@ -138,24 +138,24 @@ void ConnectionHost::Impl::EnterRooms(const ClientPtr& client) {
         if (!status.ok() && ReasonOf(status) != v1::ERROR_REASON_ROOM_NOT_FOUND) entering->failed = status;
         return finish();
       }
-      RoomStore::History& missed =
-          entering->seats.emplace(room, std::pair(seat->second, RoomStore::History())).first->second.second;
+      Missed& missed = entering->rooms[room];
+      missed.seat = seat->second;
       if (!told || rooms.at(room).record.history_messages() == 0) {
         entering->gaps.push_back(room);
         return finish();
       }
+      missed.read = true;
       seat->second->last_offset = last;
-      parts.rooms.ReadHistory(
-          room, last, kHistoryPage,
-          Guard([entering, finish, room, &missed](Impl&, absl::StatusOr<RoomStore::History> history) {
-            if (!history.ok()) {
-              entering->failed = history.status();
-            } else {
-              if (!history->complete) entering->gaps.push_back(room);
-              missed = *std::move(history);
-            }
-            finish();
-          }));
+      // Nothing is read yet but whether it is all there: of many rooms it would be much that waits for the welcome.
+      parts.rooms.ReadHistory(room, last, 0,
+                              Guard([entering, finish, room](Impl&, const absl::StatusOr<RoomStore::History>& history) {
+                                entering->failed.Update(history.status());
+                                if (history.ok() && !history->complete) {
+                                  entering->gaps.push_back(room);
+                                  entering->rooms.at(room).gap_told = true;
+                                }
+                                finish();
+                              }));
     });
   }
   finish();

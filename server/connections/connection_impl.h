@@ -90,7 +90,7 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   void OnSay(const IncomingCall& call, OutcomeDone done);
   void OnList(const IncomingCall& call, OutcomeDone done);
 
-  // connection_rooms.cc: what happens in rooms.
+  // connection_rooms.cc: what happens in rooms; connection_history.cc: what was missed there.
   void Join(const ClientPtr& client, const std::string& room, Ended done);
   void JoinKnown(const ClientPtr& client, const std::string& room, const internal::v1::RoomRecord& record, Ended done);
   // Puts it in, by Redis too. `joined_at_us`: since when, if it was in before.
@@ -105,12 +105,18 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   void Spread(LocalRoom& room, const std::string& name, const HeardPtr& heard);
   void Deliver(const ClientPtr& client, const SeatPtr& seat, const std::string& room, const HeardPtr& heard,
                OutboxWriter writer);
+  // The same to one that is caught up so far.
+  void Give(const ClientPtr& client, const SeatPtr& seat, const std::string& room, const HeardPtr& heard,
+            OutboxWriter writer);
   void AskNext(const ClientPtr& client, const SeatPtr& seat, const std::string& room);
   // Those who are in a room of that name that was made before then are in none.
   void OnRoomDestroyed(const std::string& room, absl::Time before);
-  // Sends what the history has after `offset`, then what waits. `first`: its beginning, if it was read already.
-  void CatchUp(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
-               std::optional<RoomStore::History> first);
+  // Sends what it has missed in these rooms, then what waits there; of a few rooms at a time, as its client reads.
+  void CatchUp(const ClientPtr& client, const std::map<std::string, Missed>& rooms_missed);
+  void CatchUpNext(const ClientPtr& client);
+  struct CatchingUp;
+  void ReadMissed(const std::shared_ptr<CatchingUp>& up);
+  void SendMissed(const std::shared_ptr<CatchingUp>& up);
   void CatchUpRoom(const std::string& room);
   void OnInterrupted();
   void OnResumed();

@@ -19,6 +19,9 @@ constexpr size_t kWrittenHere = 8;
 // Who waits in vain for its own joining to be heard (it can be lost with a connection to Redis) hears all the same, after this.
 constexpr absl::Duration kHearingTimeout = absl::Seconds(2);
 
+// Of what is said in a room while one is caught up with its history.
+constexpr size_t kMaxWaitingBytes = size_t{256} << 10;
+
 // Queues what waits. False: something was dropped, the oldest.
 bool Queue(const HeardPtr& heard, Backlog* backlog) {
   const bool full = backlog->full();
@@ -245,10 +248,17 @@ void ConnectionHost::Impl::Spread(LocalRoom& room, const std::string& name, cons
 void ConnectionHost::Impl::Deliver(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
                                    const HeardPtr& heard, OutboxWriter writer) {
   if (seat->gone) return;
-  if (seat->catching_up) {
-    if (!Queue(heard, &seat->waiting)) client->stream->MarkGap();
-    return;
+  if (!seat->catching_up) return Give(client, seat, room, heard, writer);
+  if (heard->offset != 0 && seat->waiting.full(kHistoryPage, kMaxWaitingBytes)) {
+    // The history has it.
+    seat->waiting.TakeAll();
+    seat->left_out = true;
   }
+  if (!Queue(heard, &seat->waiting)) client->stream->MarkGap();
+}
+
+void ConnectionHost::Impl::Give(const ClientPtr& client, const SeatPtr& seat, const std::string& room,
+                                const HeardPtr& heard, OutboxWriter writer) {
   if (heard->offset != 0 && heard->offset <= seat->last_offset) return;
   seat->last_offset = std::max(seat->last_offset, heard->offset);
   if (!seat->asked.empty() || !parts.hooks.Idle(kHookDeliver, rooms.at(room).record)) {

@@ -28,7 +28,7 @@
 // What ConnectionHost knows of a connection and of a room; for this folder only.
 namespace actioncluster {
 
-// Of a room's history, read at once.
+// Of a room's history, read at once; RoomStore limits the bytes.
 inline constexpr int kHistoryPage = 256;
 
 using Ended = absl::AnyInvocable<void(absl::Status) &&>;
@@ -41,7 +41,9 @@ class Backlog {
   static constexpr size_t kMaxBytes = size_t{8} << 20;
 
   bool empty() const { return items_.empty(); }
-  bool full() const { return items_.size() >= kMaxCount || bytes_ >= kMaxBytes; }
+  bool full(size_t max_count = kMaxCount, size_t max_bytes = kMaxBytes) const {
+    return items_.size() >= max_count || bytes_ >= max_bytes;
+  }
   const HeardPtr& front() const { return items_.front(); }
   void Push(HeardPtr heard) {
     bytes_ += heard->bytes;
@@ -75,10 +77,18 @@ struct Seat {
   // It is being sent what it missed; what is said meanwhile waits.
   bool catching_up = false;
   Backlog waiting;
+  bool left_out = false;  // Something did not wait, as the history has it.
   // What waits for the hook `say.deliver`; the first of it is being asked about.
   Backlog asked;
 };
 using SeatPtr = std::shared_ptr<Seat>;
+
+// A room that a connection has come back to.
+struct Missed {
+  SeatPtr seat;
+  bool read = false;      // The history after the seat's last offset; otherwise it is not known what is missing.
+  bool gap_told = false;  // The history has dropped some of it, and the welcome says so.
+};
 
 // A change to a connection, in its turn.
 struct Step {
@@ -108,6 +118,9 @@ struct Client {
   absl::Time connected_at;
   internal::v1::ConnectionState state;
   absl::btree_map<std::string, SeatPtr> seats;  // By room.
+  // Rooms whose history is to be read for it, and how many of them it is being sent.
+  std::list<std::pair<std::string, Missed>> behind;
+  size_t catching_up = 0;
   uint64_t verbs_handled = 0;
   uint64_t messages_sent = 0;
 

@@ -93,10 +93,10 @@ class ClientOutbox {
     Write(OutboxWriter::kOffload);
   }
 
-  // Half of the limit on frames that may be dropped is free.
-  bool has_room() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  // A frame of about `bytes` that may be dropped has room in half of the limit on those; or none of them waits.
+  bool HasRoom(size_t bytes) const ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return droppable_bytes_ <= limits_.droppable_bytes / 2;
+    return droppable_.empty() || droppable_bytes_ + bytes + kFrameBytes <= limits_.droppable_bytes / 2;
   }
 
   // Frames dropped so far.

@@ -45,7 +45,7 @@ class ConnectionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
   bool SendInvoke(v1::OpenResponse frame) override;
   void SendDirect(v1::OpenResponse frame) override;
   void SendMessage(const grpc::ByteBuffer& frame, size_t bytes, OutboxWriter writer) override;
-  bool HasRoom() const override { return outbox_.has_room(); }
+  bool HasRoom(size_t bytes) const override { return outbox_.HasRoom(bytes); }
   void MarkGap() override;
   uint64_t missed() const override { return outbox_.missed(); }
   void Close(v1::OpenResponse::Goodbye goodbye, const absl::Status& why) override;

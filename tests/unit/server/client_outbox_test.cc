@@ -76,6 +76,22 @@ TEST_F(ClientOutboxTest, WritesFramesOfBothKindsInTheirOrder) {
   EXPECT_EQ(box->missed(), 0u);
 }
 
+TEST_F(ClientOutboxTest, HasRoomForWhatTakesHalfOfTheLimitWithAllThatWaits) {
+  auto box = Make({.droppable_bytes = Room(8)});
+  EXPECT_TRUE(box->HasRoom(1));
+  EXPECT_TRUE(Drop(*box, "is being written"));
+  EXPECT_TRUE(box->HasRoom(Room(100))) << "however large, as it pushes nothing out";
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Drop(*box, "waits"));
+  EXPECT_TRUE(box->HasRoom(1));
+  EXPECT_FALSE(box->HasRoom(2));
+  EXPECT_TRUE(Drop(*box, "waits"));
+  EXPECT_FALSE(box->HasRoom(1));
+  WriteEnds(*box);
+  EXPECT_TRUE(box->HasRoom(1));
+  EXPECT_TRUE(Keep(*box, "is kept", Room(100)));
+  EXPECT_TRUE(box->HasRoom(1)) << "those that are kept do not count";
+}
+
 TEST_F(ClientOutboxTest, TheOldestOfTheDroppableAreDroppedAndCountedWhereTheyAreMissing) {
   auto box = Make({.droppable_bytes = Room(2)});
   Drop(*box, "writing");
