@@ -159,6 +159,21 @@ TEST_F(FeedTest, AnOutageIsToldAndItsEnd) {
   EXPECT_EQ(b_.Next().body, "heard");
 }
 
+TEST_F(FeedTest, WhoWasToldOfAnOutageIsToldOfItsEndThoughNothingIsWantedAnyMore) {
+  ASSERT_TRUE(b_.Want("lobby").ok());
+  redis_.Kill();
+  EXPECT_EQ(b_.Next().what, "interrupted");
+  b_.Unwant("lobby");
+  redis_.Start();
+  EXPECT_EQ(b_.Next().what, "resumed");
+  while (!a_.Create("lobby").ok()) {
+    // Its own connection comes back when it does.
+  }
+  ASSERT_TRUE(b_.Want("lobby").ok());
+  ASSERT_TRUE(a_.Say("lobby", "hello").ok());
+  EXPECT_EQ(b_.Next().body, "hello") << "once";
+}
+
 TEST_F(FeedTest, WhoWaitsForARoomWhenTheBusBreaksHearsOfIt) {
   redis_.Pause();
   const fakes::Waiter<absl::Status> listening = b_.StartWanting("lobby");

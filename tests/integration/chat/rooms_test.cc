@@ -176,6 +176,20 @@ TEST_P(RoomsTest, AMemberIsThereOnceAndMoves) {
   EXPECT_THAT(Counts("lobby"), ElementsAre(Pair(b_.boot(), 2)));
 }
 
+TEST_P(RoomsTest, WhoWasInARoomDoesNotComeBackToOneThatWasMadeAnewUnderItsName) {
+  ASSERT_TRUE(a_.Create("lobby").ok());
+  const int64_t joined_at = a_.Join("lobby", "x")->joined_at_us;
+  ASSERT_TRUE(a_.Destroy("lobby").ok());
+  const absl::StatusOr<absl::Time> created = a_.Create("lobby");
+  ASSERT_TRUE(created.ok());
+  EXPECT_EQ(ReasonOf(b_.Join("lobby", "x", joined_at).status()), v1::ERROR_REASON_ROOM_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(b_.Join("lobby", "x", absl::ToUnixMicros(*created) - 1).status()),
+            v1::ERROR_REASON_ROOM_NOT_FOUND);
+  EXPECT_THAT(a_.Members("lobby"), IsEmpty());
+  EXPECT_THAT(a_.Read("lobby")->members_by_boot, IsEmpty());
+  EXPECT_EQ(b_.Join("lobby", "x", absl::ToUnixMicros(*created))->joined_at_us, absl::ToUnixMicros(*created));
+}
+
 TEST_P(RoomsTest, OnlyTheBootThatHoldsAMemberTakesItOut) {
   ASSERT_TRUE(a_.Create("lobby").ok());
   for (const std::string id : {"x", "y", "z"}) ASSERT_TRUE(a_.Join("lobby", id).ok());
