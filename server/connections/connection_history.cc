@@ -18,6 +18,8 @@ namespace {
 constexpr absl::Duration kCatchUpRetry = absl::Milliseconds(200);
 // Before it is looked again whether a client has read what it was sent.
 constexpr absl::Duration kRoomRetry = absl::Milliseconds(20);
+// The longer it reads nothing, the more seldom: up to this.
+constexpr absl::Duration kMaxRoomRetry = absl::Milliseconds(500);
 // Of one connection's rooms, at once: a page of each is held until it is sent.
 constexpr size_t kCatchUps = 4;
 
@@ -39,6 +41,7 @@ struct ConnectionHost::Impl::CatchingUp {
   std::list<HeardPtr> page = {};  // What was read, and is not sent.
   bool more = false;              // There is more after it.
   bool gap_told = false;          // That something is missing before it.
+  absl::Duration pause = kRoomRetry;
 };
 
 void ConnectionHost::Impl::CatchUp(const ClientPtr& client, const std::map<std::string, Missed>& rooms_missed) {
@@ -57,6 +60,7 @@ void ConnectionHost::Impl::CatchUpNext(const ClientPtr& client) {
   while (client->catching_up < kCatchUps && !client->behind.empty()) {
     auto [room, missed] = std::move(client->behind.front());
     client->behind.pop_front();
+    if (missed.seat->gone) continue;
     ++client->catching_up;
     ReadMissed(std::make_shared<CatchingUp>(
         CatchingUp{.client = client, .seat = missed.seat, .room = std::move(room), .gap_told = missed.gap_told}));
@@ -82,16 +86,20 @@ void ConnectionHost::Impl::ReadMissed(const std::shared_ptr<CatchingUp>& up) {
 
 // As the client reads: more would push out what it was sent before.
 void ConnectionHost::Impl::SendMissed(const std::shared_ptr<CatchingUp>& up) {
-  const auto& [client, seat, room, page, more, gap_told] = *up;
+  const ClientPtr& client = up->client;
+  const SeatPtr& seat = up->seat;
   while (!seat->gone) {
-    const bool from_page = !page.empty();
-    if (!from_page && (more || std::exchange(seat->left_out, false))) return ReadMissed(up);
+    const bool from_page = !up->page.empty();
+    if (!from_page && (up->more || std::exchange(seat->left_out, false))) return ReadMissed(up);
     if (!from_page && seat->waiting.empty()) break;
-    const HeardPtr next = from_page ? page.front() : seat->waiting.front();
+    const HeardPtr next = from_page ? up->page.front() : seat->waiting.front();
     if (seat->asked.full() || !client->stream->HasRoom(next->bytes)) {
-      return At(MonotonicNow() + kRoomRetry, Guard([up](Impl& self) { self.SendMissed(up); }));
+      At(MonotonicNow() + up->pause, Guard([up](Impl& self) { self.SendMissed(up); }));
+      up->pause = std::min(up->pause * 2, kMaxRoomRetry);
+      return;
     }
-    Give(client, seat, room, next, OutboxWriter::kPusher);
+    up->pause = kRoomRetry;
+    Give(client, seat, up->room, next, OutboxWriter::kPusher);
     from_page ? up->page.pop_front() : seat->waiting.Pop();
   }
   seat->catching_up = false;

@@ -249,8 +249,8 @@ void ConnectionHost::Impl::Deliver(const ClientPtr& client, const SeatPtr& seat,
                                    const HeardPtr& heard, OutboxWriter writer) {
   if (seat->gone) return;
   if (!seat->catching_up) return Give(client, seat, room, heard, writer);
-  if (heard->offset != 0 && seat->waiting.full(kHistoryPage, kMaxWaitingBytes)) {
-    // The history has it.
+  if (heard->offset != 0 && seat->last_offset != 0 && seat->waiting.full(kHistoryPage, kMaxWaitingBytes)) {
+    // The history has it, after what it was sent last.
     seat->waiting.TakeAll();
     seat->left_out = true;
   }
