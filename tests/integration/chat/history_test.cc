@@ -93,6 +93,13 @@ TEST_P(HistoryTest, OffsetsGrowEvenWhereTheClockDoesNot) {
   EXPECT_TRUE(a_.ReadHistory("lobby", joined->joined_at_us)->complete);
 }
 
+TEST_P(HistoryTest, WhoComesInHearsAllThatIsSaidFromThenOnWhateverTheClockDoes) {
+  ASSERT_TRUE(a_.Create("lobby", WithHistory(10)).ok());
+  const absl::StatusOr<RoomStore::Joined> joined = a_.Join("lobby", "x");
+  const redis::Reply last = redis_.Command({"HGET", keys_.RoomInfo("lobby"), "last"});
+  EXPECT_EQ(*last.view().Integer(), joined->joined_at_us) << "the next offset is later";
+}
+
 TEST_P(HistoryTest, WhatCameAfterAnOffsetIsRead) {
   ASSERT_TRUE(a_.Create("lobby", WithHistory(10)).ok());
   std::vector<uint64_t> offsets;

@@ -86,6 +86,16 @@ TEST_P(RoomsTest, OfADestroyedRoomNothingIsLeft) {
   EXPECT_THAT(NamesOf(a_.List()), ElementsAre("lobby"));
 }
 
+TEST_P(RoomsTest, ARoomThatIsMadeHasNothingOfWhatIsLeftUnderItsName) {
+  redis_.Command({"HSET", keys_.RoomMembers("lobby"), "ghost", absl::StrCat(a_.boot(), "x")});
+  redis_.Command({"HSET", keys_.RoomBoots("lobby"), a_.boot(), "1"});
+  redis_.Command({"XADD", keys_.RoomHistory("lobby"), "1-0", "m", "x", "p", "0"});
+  ASSERT_TRUE(a_.Create("lobby", WithHistory(10)).ok());
+  EXPECT_THAT(a_.Members("lobby"), IsEmpty());
+  EXPECT_THAT(a_.Read("lobby")->members_by_boot, IsEmpty());
+  EXPECT_EQ(*redis_.Command({"XLEN", keys_.RoomHistory("lobby")}).view().Integer(), 0);
+}
+
 TEST_P(RoomsTest, RoomsAreListedByNameInPages) {
   for (const std::string room : {"b", "a", "ab", "b/2", "b/1", "c", "b0"}) ASSERT_TRUE(a_.Create(room).ok());
   ASSERT_TRUE(a_.Join("b", "x").ok());

@@ -231,6 +231,20 @@ TEST_P(PresenceTest, AStaleClaimChangesNothing) {
   EXPECT_THAT(Held(b_.boot), ElementsAre("x"));
 }
 
+TEST_P(PresenceTest, AClaimThatNobodyKnowsIsReleasedByItsBootAlone) {
+  Claim("c", a_);
+  EXPECT_FALSE(Release("c", {.boot = b_.boot, .epoch = 0}));
+  EXPECT_TRUE(Lookup("c")->has_value());
+  EXPECT_TRUE(Release("c", {.boot = a_.boot, .epoch = 0}));
+  EXPECT_FALSE(Lookup("c")->has_value());
+  EXPECT_THAT(Held(a_.boot), IsEmpty());
+  EXPECT_GT(MillisLeft("c"), 0) << "it is kept for its client";
+  EXPECT_FALSE(Release("c", {.boot = a_.boot, .epoch = 0}));
+  EXPECT_TRUE(Claim("c", a_).state.has_value());
+  EXPECT_TRUE(Release("c", {.boot = a_.boot, .epoch = 0}, absl::ZeroDuration()));
+  EXPECT_FALSE(Claim("c", b_, "another token").state.has_value());
+}
+
 TEST_P(PresenceTest, AReleasedClaimIsStale) {
   const Presence::Claimed claimed = Claim("x", a_);
   ASSERT_TRUE(Release("x", claimed.claim));

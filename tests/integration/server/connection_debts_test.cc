@@ -1,6 +1,5 @@
 // What Redis could not be told of connections, or nobody knows whether it was: it is told until it is done.
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,26 +79,6 @@ TEST_F(ConnectionDebtsTest, AComebackOfWhichNobodyKnowsWhetherItWasDoneMayBeTrie
   EXPECT_EQ(back.Verb("paramView", R"(["color"])").result().string_value(), "blue");
 }
 
-TEST_F(ConnectionDebtsTest, AClaimThatIsGivenBackIsNotTakenFromWhoHasTheIdByThen) {
-  Welcome welcome;
-  {
-    const HostClient first(other_, HelloOf("c"));
-    welcome = first.AwaitWelcome();
-  }
-  EXPECT_TRUE(AwaitThat([&] { return HolderOf("c").empty(); }));
-  proxy_.LoseReplyTo(node_.rooms().keys.Connection("c"));
-  const HostClient lost(node_, Resuming(welcome));
-  EXPECT_TRUE(absl::IsUnavailable(lost.AwaitEnd()));
-  std::unique_ptr<HostClient> back;
-  EXPECT_TRUE(AwaitThat([&] {
-    back = std::make_unique<HostClient>(node_, Resuming(welcome));
-    return back->AwaitWelcomeOrEnd().has_value();
-  }));
-  EXPECT_TRUE(AwaitSettled());
-  EXPECT_EQ(HolderOf("c"), node_.id());
-  EXPECT_TRUE(back->Verb("detailsView", "[]").has_result());
-}
-
 TEST_F(ConnectionDebtsTest, WhoMayHaveComeIntoARoomWithoutHearingOfItIsTakenOut) {
   CreateRoom(other_, "hall");
   HostClient amy(node_, "amy");
@@ -120,6 +99,14 @@ class RefusedTest : public ConnectionDebtsTest, public ::testing::WithParamInter
 
   void Config(const std::string& name, const std::string& value) {
     EXPECT_FALSE(redis_.Command({"CONFIG", "SET", name, value}).view().is_error()) << name;
+  }
+  void PutIntoRooms(const std::vector<HostClient*>& clients) {
+    for (const std::string room : {"hall", "attic"}) {
+      CreateRoom(other_, room);
+      for (HostClient* client : clients) {
+        ASSERT_TRUE(client->Verb("roomAdd", absl::StrCat("[\"", room, "\"]")).has_result());
+      }
+    }
   }
   void Refuse() {
     const std::string how = GetParam();
@@ -152,26 +139,46 @@ class RefusedTest : public ConnectionDebtsTest, public ::testing::WithParamInter
 INSTANTIATE_TEST_SUITE_P(Redis, RefusedTest, testing::Values("NOREPLICAS", "READONLY", "MISCONF", "OOM"),
                          [](const auto& info) { return std::string(info.param); });
 
-TEST_P(RefusedTest, WhoLeavesMeanwhileIsGoneFromRoomsAndFreesItsIdOnceRedisTakesIt) {
-  CreateRoom(other_, "hall");
-  CreateRoom(other_, "attic");
+TEST_P(RefusedTest, WhoGoesMeanwhileIsGoneFromRoomsAndFreesItsIdOnceRedisTakesIt) {
   HostClient amy(node_, "amy");
-  HostClient bob(node_, "bob");
-  for (HostClient* client : {&amy, &bob}) {
-    for (const char* room : {R"(["hall"])", R"(["attic"])"}) ASSERT_TRUE(client->Verb("roomAdd", room).has_result());
-  }
+  HostClient bob(other_, "bob");
+  PutIntoRooms({&amy, &bob});
   Refuse();
   ExpectRefused();
+  // Nothing else is told Redis meanwhile, and again.
   amy.Detach(/*finished=*/true);
-  bob.Verb("roomLeave", R"(["hall"])");
-  // All of it has been tried.
+  AwaitCommands(node_);
+  Accept();
+  EXPECT_TRUE(AwaitSettled());
+  for (const char* room : {"hall", "attic"}) EXPECT_THAT(MembersOf(other_, room), ElementsAre("bob"));
+  const HostClient next(other_, HelloOf("amy"));
+  EXPECT_FALSE(next.AwaitWelcome().resumed());
+}
+
+TEST_P(RefusedTest, WhoLeavesARoomMeanwhileIsGoneFromItOnceRedisTakesIt) {
+  HostClient amy(node_, "amy");
+  PutIntoRooms({&amy});
+  Refuse();
+  ExpectRefused();
+  amy.Verb("roomLeave", R"(["hall"])");
   AwaitCommands(node_);
   Accept();
   EXPECT_TRUE(AwaitSettled());
   EXPECT_THAT(MembersOf(other_, "hall"), IsEmpty());
-  EXPECT_THAT(MembersOf(other_, "attic"), ElementsAre("bob"));
-  const HostClient next(other_, HelloOf("amy"));
-  EXPECT_FALSE(next.AwaitWelcome().resumed());
+  EXPECT_THAT(MembersOf(other_, "attic"), ElementsAre("amy"));
+}
+
+TEST_P(RefusedTest, AClaimThatIsGivenBackIsNotTakenFromWhoHasTheIdOnTheNodeByThen) {
+  Refuse();
+  ExpectRefused();
+  const HostClient refused(node_, HelloOf("amy"));
+  EXPECT_TRUE(absl::IsUnavailable(refused.AwaitEnd()));
+  Accept();
+  HostClient amy(node_, HelloOf("amy"));
+  amy.AwaitWelcome();
+  EXPECT_TRUE(AwaitSettled());
+  EXPECT_EQ(HolderOf("amy"), node_.id());
+  EXPECT_TRUE(amy.Verb("detailsView", "[]").has_result());
 }
 
 TEST_P(RefusedTest, WhatAConnectionTakesAlongIsStoredOnceRedisTakesIt) {
