@@ -150,6 +150,13 @@ TEST_P(RoomsTest, ANameThatWasPutThereAnewIsNotTakenOff) {
   EXPECT_EQ(unlist(stamp()), 1);
 }
 
+TEST_P(RoomsTest, ANameThatIsPutThereAnewIsStampedLaterWhateverTheClockDoes) {
+  const int64_t ahead = absl::ToUnixMicros(absl::Now() + absl::Hours(1));
+  redis_.Command({"HSET", keys_.RoomStamps(), "lobby", absl::StrCat(ahead)});
+  ASSERT_TRUE(a_.Create("lobby").ok());
+  EXPECT_EQ(Number({"HGET", keys_.RoomStamps(), "lobby"}), ahead + 1);
+}
+
 TEST_P(RoomsTest, MembersComeWithAllThatIsKnownOfThem) {
   ASSERT_TRUE(a_.Create("lobby", WithHistory(3)).ok());
   internal::v1::RoomMemberRecord member = a_.Member("x");

@@ -165,6 +165,30 @@ TEST_F(ConnectionTurnsTest, WhatHadBegunWhenAConnectionMovedIsNotDoneAgainAndWha
   EXPECT_EQ(*redis_.Command({"XLEN", node_.rooms().keys.RoomHistory("hall")}).view().Integer(), 1);
 }
 
+TEST_F(ConnectionTurnsTest, AClientHasOnlySoMuchToAnswerAndWhatItDoesNotAnswerInTimeMakesRoomForMore) {
+  constexpr int kMost = 256;
+  const HostClient amy(node_, "amy");
+  v1::InvokeRequest request;
+  request.set_connection_id("amy");
+  request.set_method("ask");
+  const fakes::Waiter<absl::StatusOr<CallResult>> answered;
+  const auto invoke = [&](absl::Duration timeout) {
+    node_.rooms().rpc.Call({.method = "node.connection.invoke",
+                            .arguments = {.kind = Content::Kind::kBytes, .body = request.SerializeAsString()},
+                            .target = NodeOfConnection{"amy"},
+                            .deadline = MonotonicNow() + timeout},
+                           answered.Callback());
+  };
+  node_.io().Run([&] {
+    for (int i = 0; i < kMost; ++i) invoke(absl::Seconds(1));
+    invoke(fakes::kPatience);
+  });
+  EXPECT_EQ(MetadataOf(answered.Next().status()).at("limit"), "invokes") << "before any of the others ends";
+  for (int i = 0; i < kMost; ++i) EXPECT_EQ(ReasonOf(answered.Next().status()), v1::ERROR_REASON_RPC_TIMEOUT);
+  node_.io().Run([&] { invoke(fakes::kPatience); });
+  for (int i = 0; i <= kMost; ++i) EXPECT_TRUE(amy.frames().Next().has_invoke());
+}
+
 TEST_F(ConnectionTurnsTest, WhoseConnectionIsTakenOverIsToldSoAlsoIfTheTakerHasGoneAlready) {
   HostClient amy(node_, HelloOf("amy"));
   const Welcome welcome = amy.AwaitWelcome();
