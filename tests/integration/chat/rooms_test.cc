@@ -154,7 +154,7 @@ TEST_P(RoomsTest, ANameThatIsPutThereAnewIsStampedLaterWhateverTheClockDoes) {
   const int64_t ahead = absl::ToUnixMicros(absl::Now() + absl::Hours(1));
   redis_.Command({"HSET", keys_.RoomStamps(), "lobby", absl::StrCat(ahead)});
   ASSERT_TRUE(a_.Create("lobby").ok());
-  EXPECT_EQ(Number({"HGET", keys_.RoomStamps(), "lobby"}), ahead + 1);
+  EXPECT_GT(Number({"HGET", keys_.RoomStamps(), "lobby"}), ahead);
 }
 
 TEST_P(RoomsTest, MembersComeWithAllThatIsKnownOfThem) {
