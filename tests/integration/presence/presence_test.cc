@@ -231,6 +231,12 @@ TEST_P(PresenceTest, AStaleClaimChangesNothing) {
   EXPECT_THAT(Held(b_.boot), ElementsAre("x"));
 }
 
+TEST_P(PresenceTest, ALaterClaimHasALaterEpochWhateverTheClockDoes) {
+  const int64_t ahead = Claim("c", a_).claim.epoch + 3'600'000'000;
+  redis_.Command({"HSET", keys_.Connection("c"), "epoch", absl::StrCat(ahead)});
+  EXPECT_EQ(Claim("c", b_).claim.epoch, ahead + 1);
+}
+
 TEST_P(PresenceTest, AClaimThatNobodyKnowsIsReleasedByItsBootAlone) {
   Claim("c", a_);
   EXPECT_FALSE(Release("c", {.boot = b_.boot, .epoch = 0}));
