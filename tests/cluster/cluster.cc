@@ -112,7 +112,8 @@ void Node::Resume() const {
   PCHECK(kill(pid(), SIGCONT) == 0);
 }
 
-Cluster::Cluster(int nodes, Options options) : options_(std::move(options)), redis_(options_.redis) {
+Cluster::Cluster(int nodes, Options options) : options_(std::move(options)) {
+  if (!options_.redis_url.has_value()) redis_.emplace(options_.redis);
   current = this;
   google::InstallFailureFunction(&PrintTailsAndAbort);
   WriteFile(dir_ / "server-token", "the servers of this test share this");
@@ -126,19 +127,16 @@ Cluster::~Cluster() {
 }
 
 std::vector<std::string> Cluster::Flags(int workers, int port, const std::string& data_dir) const {
-  std::vector<std::string> flags = {"--workers",
-                                    absl::StrCat(workers),
-                                    "--port",
-                                    absl::StrCat(port),
-                                    "--data-dir",
-                                    data_dir,
-                                    "--redis",
-                                    redis_.url(),
-                                    "--server-token-file",
-                                    dir_ / "server-token",
-                                    "--lease",
-                                    absl::FormatDuration(options_.lease)};
-  flags.insert(flags.end(), options_.flags.begin(), options_.flags.end());
+  std::vector<std::string> flags = {"--port", absl::StrCat(port), "--data-dir", data_dir};
+  const auto add = [&flags](const std::vector<std::string>& more) {
+    flags.insert(flags.end(), more.begin(), more.end());
+  };
+  if (workers > 1) add({"--workers", absl::StrCat(workers)});
+  if (redis_.has_value() || !options_.redis_url->empty()) {
+    add({"--redis", redis_.has_value() ? redis_->url() : *options_.redis_url, "--server-token-file",
+         dir_ / "server-token", "--lease", absl::FormatDuration(options_.lease)});
+  }
+  add(options_.flags);
   return flags;
 }
 

@@ -75,7 +75,7 @@ class Node {
   std::unique_ptr<v1::RoomService::Stub> rooms_;
 };
 
-// Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that
+// Real node processes on one Redis, of the test's own if it names no other. Those that are started all serve when Start returns; if that
 // cannot be, it fails the program. If the test has failed, the destructor prints the ends of all logs. Nothing outlives
 // it. To be used from the test's main thread.
 class Cluster {
@@ -84,6 +84,8 @@ class Cluster {
     absl::Duration lease = absl::Seconds(2);
     std::vector<std::string> flags = {};  // Of every start.
     fakes::RedisServer::Options redis = {};
+    // Where nodes find their Redis. Nothing: at redis(), by its socket. Empty: each start has its own, as by default, and is told no more than it must be.
+    std::optional<std::string> redis_url = std::nullopt;
   };
   struct StartOptions {
     int workers = 1;
@@ -103,7 +105,8 @@ class Cluster {
   // From 1, in the order of their starts.
   Node& node(int number) { return nodes_.at(static_cast<size_t>(number) - 1); }
   std::deque<Node>& nodes() { return nodes_; }
-  fakes::RedisServer& redis() { return redis_; }
+  // Only if the options name no other.
+  fakes::RedisServer& redis() { return redis_.value(); }
   const TempDir& dir() const { return dir_; }
 
   // One more `actioncluster start`; gives the first of its nodes, the others follow.
@@ -124,7 +127,7 @@ class Cluster {
 
   const Options options_;
   const TempDir dir_;
-  fakes::RedisServer redis_;
+  std::optional<fakes::RedisServer> redis_;
   std::deque<Ports> ports_;
   std::deque<Node> nodes_;
   int starts_ = 0;
