@@ -1,6 +1,7 @@
 #include "tests/cluster/cluster.h"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_interceptor.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -25,15 +26,45 @@ constexpr int kMaxReceived = 16 << 20;  // More than the largest values of the c
 
 std::string Tail(const std::string& text) { return text.size() <= kTail ? text : text.substr(text.size() - kTail); }
 
+// Shows the token with each call.
+class TokenShower final : public grpc::experimental::Interceptor {
+ public:
+  explicit TokenShower(std::string token) : token_(std::move(token)) {}
+
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
+      methods->GetSendInitialMetadata()->emplace("authorization", absl::StrCat("Bearer ", token_));
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const std::string token_;
+};
+
+class TokenShowers final : public grpc::experimental::ClientInterceptorFactoryInterface {
+ public:
+  explicit TokenShowers(std::string token) : token_(std::move(token)) {}
+  grpc::experimental::Interceptor* CreateClientInterceptor(grpc::experimental::ClientRpcInfo*) override {
+    return new TokenShower(token_);
+  }
+
+ private:
+  const std::string token_;
+};
+
 // Another channel must not hold back a connection that this one needs at once: no shared subchannels, short pauses.
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::string& api_token) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   arguments.SetMaxReceiveMessageSize(kMaxReceived);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
+  if (!api_token.empty()) interceptors.push_back(std::make_unique<TokenShowers>(api_token));
+  return grpc::experimental::CreateCustomChannelWithInterceptors(address, grpc::InsecureChannelCredentials(), arguments,
+                                                                 std::move(interceptors));
 }
 
 void PrintTails(const Node& node) {
@@ -64,12 +95,13 @@ std::vector<std::string> Names(const std::string& said) {
 
 }  // namespace
 
-Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port)
+Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port, std::string api_token)
     : program_(std::move(program)),
       id_(std::move(id)),
       data_dir_(std::move(data_dir)),
       port_(port),
-      channel_(Connect(address())),
+      api_token_(std::move(api_token)),
+      channel_(NewChannel()),
       rpc_(v1::RpcService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)),
       pubsub_(v1::PubSubService::NewStub(channel_)),
@@ -80,7 +112,7 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
 
 std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
 
-std::shared_ptr<grpc::Channel> Node::NewChannel() const { return Connect(address()); }
+std::shared_ptr<grpc::Channel> Node::NewChannel() const { return Connect(address(), api_token_); }
 
 bool Node::IsServing() const { return Health(channel_) == "SERVING"; }
 
@@ -112,11 +144,12 @@ void Node::Resume() const {
   PCHECK(kill(pid(), SIGCONT) == 0);
 }
 
-Cluster::Cluster(int nodes, Options options) : options_(std::move(options)) {
-  if (!options_.redis_url.has_value()) redis_.emplace(options_.redis);
+Cluster::Cluster(int nodes, Options options) : options_(std::move(options)), redis_url_(options_.redis_url) {
+  if (redis_url_.empty() && !options_.embedded_redis) redis_url_ = redis_.emplace(options_.redis).url();
   current = this;
   google::InstallFailureFunction(&PrintTailsAndAbort);
   WriteFile(dir_ / "server-token", "the servers of this test share this");
+  WriteFile(dir_ / "api-token", options_.api_token);
   for (int i = 0; i < nodes; ++i) Start();
 }
 
@@ -126,16 +159,18 @@ Cluster::~Cluster() {
   for (const Node& node : nodes_) PrintTails(node);
 }
 
-std::vector<std::string> Cluster::Flags(int workers, int port, const std::string& data_dir) const {
+std::vector<std::string> Cluster::Flags(int workers, int port, const std::string& data_dir,
+                                        const std::string& redis_url) const {
   std::vector<std::string> flags = {"--port", absl::StrCat(port), "--data-dir", data_dir};
   const auto add = [&flags](const std::vector<std::string>& more) {
     flags.insert(flags.end(), more.begin(), more.end());
   };
   if (workers > 1) add({"--workers", absl::StrCat(workers)});
-  if (redis_.has_value() || !options_.redis_url->empty()) {
-    add({"--redis", redis_.has_value() ? redis_->url() : *options_.redis_url, "--server-token-file",
-         dir_ / "server-token", "--lease", absl::FormatDuration(options_.lease)});
+  if (!options_.embedded_redis) {
+    add({"--redis", redis_url, "--server-token-file", dir_ / "server-token", "--lease",
+         absl::FormatDuration(options_.lease)});
   }
+  if (!options_.api_token.empty()) add({"--api-token-file", dir_ / "api-token"});
   add(options_.flags);
   return flags;
 }
@@ -143,7 +178,8 @@ std::vector<std::string> Cluster::Flags(int workers, int port, const std::string
 Node& Cluster::Start(StartOptions options) {
   const int port = ports_.emplace_back(1 + options.workers).first();
   const std::string data_dir = options.data_dir.empty() ? dir_ / absl::StrCat("data-", ++starts_) : options.data_dir;
-  std::vector<std::string> flags = Flags(options.workers, port, data_dir);
+  std::vector<std::string> flags =
+      Flags(options.workers, port, data_dir, options.redis_url.empty() ? redis_url_ : options.redis_url);
   flags.insert(flags.end(), options.flags.begin(), options.flags.end());
   auto program = std::make_shared<Program>(StartCommand(flags), options.environment);
   const bool ready = program->AwaitOut(options.workers == 1 ? "node is ready" : "nodes are ready");
@@ -152,7 +188,8 @@ Node& Cluster::Start(StartOptions options) {
   CHECK_EQ(names.size(), static_cast<size_t>(options.workers)) << program->Out();
   const size_t first = nodes_.size();
   for (int i = 0; i < options.workers; ++i) {
-    const Node& added = nodes_.emplace_back(program, names[static_cast<size_t>(i)], data_dir, port + 1 + i);
+    const Node& added =
+        nodes_.emplace_back(program, names[static_cast<size_t>(i)], data_dir, port + 1 + i, options_.api_token);
     if (Await([&] { return added.IsServing(); })) continue;
     PrintTails(added);
     LOG(FATAL) << added.id() << " said that it is ready, and does not serve";
@@ -161,7 +198,7 @@ Node& Cluster::Start(StartOptions options) {
 }
 
 void Cluster::StartAgain(Node& node) {
-  auto program = std::make_shared<Program>(StartCommand(Flags(1, node.port_ - 1, node.data_dir())));
+  auto program = std::make_shared<Program>(StartCommand(Flags(1, node.port_ - 1, node.data_dir(), redis_url_)));
   const bool ready = program->AwaitOut("node is ready");
   CHECK(ready) << "actioncluster does not start again: " << program->Out() << program->Err();
   const std::vector<std::string> names = Names(program->Out());

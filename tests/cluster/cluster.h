@@ -27,7 +27,8 @@ namespace actioncluster::cluster {
 // rest for one at a time.
 class Node {
  public:
-  Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port);
+  // Its clients show the token, if there is one.
+  Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port, std::string api_token);
 
   const std::string& id() const { return id_; }
   const std::string& data_dir() const { return data_dir_; }
@@ -65,6 +66,7 @@ class Node {
   std::string id_;
   std::string data_dir_;
   int port_;
+  std::string api_token_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::RpcService::Stub> rpc_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
@@ -75,7 +77,7 @@ class Node {
   std::unique_ptr<v1::RoomService::Stub> rooms_;
 };
 
-// Real node processes on one Redis, of the test's own if it names no other. Those that are started all serve when Start returns; if that
+// Real node processes on one Redis of the test's own. Those that are started all serve when Start returns; if that
 // cannot be, it fails the program. If the test has failed, the destructor prints the ends of all logs. Nothing outlives
 // it. To be used from the test's main thread.
 class Cluster {
@@ -84,14 +86,17 @@ class Cluster {
     absl::Duration lease = absl::Seconds(2);
     std::vector<std::string> flags = {};  // Of every start.
     fakes::RedisServer::Options redis = {};
-    // Where nodes find their Redis. Nothing: at redis(), by its socket. Empty: each start has its own, as by default, and is told no more than it must be.
-    std::optional<std::string> redis_url = std::nullopt;
+    std::string redis_url =
+        "";  // Not empty: one of the test's own, that it has started itself; then `redis` is not looked at.
+    bool embedded_redis = false;  // Each start has its own, as by default, and is told no more than it must be.
+    std::string api_token = "";   // Not empty: nodes ask for it.
   };
   struct StartOptions {
     int workers = 1;
     std::vector<std::string> flags = {};
     std::vector<std::string> environment = {};
-    std::string data_dir = "";  // Empty: a fresh one.
+    std::string redis_url = "";  // Not empty: another way to Redis than the cluster's.
+    std::string data_dir = "";   // Empty: a fresh one.
   };
 
   // `nodes`, each by an `actioncluster start` of its own, one after the other, so that the I-th is called
@@ -105,7 +110,7 @@ class Cluster {
   // From 1, in the order of their starts.
   Node& node(int number) { return nodes_.at(static_cast<size_t>(number) - 1); }
   std::deque<Node>& nodes() { return nodes_; }
-  // Only if the options name no other.
+  // Not with a `redis_url`, nor with embedded ones.
   fakes::RedisServer& redis() { return redis_.value(); }
   const TempDir& dir() const { return dir_; }
 
@@ -113,7 +118,7 @@ class Cluster {
   Node& Start(StartOptions options);
   Node& Start() { return Start(StartOptions()); }
   // The node was killed, and is started again at its address, on its data directory. Serves when it returns. It may have another name now, if its own was still
-  // taken. Only of a node that was started by itself, without flags of its own; its stubs and its channel stay, and may be in use meanwhile.
+  // taken. Only of a node that was started by itself, without flags or a Redis of its own; its stubs and its channel stay, and may be in use meanwhile.
   void StartAgain(Node& node);
 
   // The names of the live nodes as this one lists them, sorted; nothing if it fails.
@@ -123,11 +128,13 @@ class Cluster {
 
  private:
   // The flags of `actioncluster start`, but those of one start.
-  std::vector<std::string> Flags(int workers, int port, const std::string& data_dir) const;
+  std::vector<std::string> Flags(int workers, int port, const std::string& data_dir,
+                                 const std::string& redis_url) const;
 
   const Options options_;
   const TempDir dir_;
   std::optional<fakes::RedisServer> redis_;
+  std::string redis_url_;  // Empty: embedded.
   std::deque<Ports> ports_;
   std::deque<Node> nodes_;
   int starts_ = 0;

@@ -239,6 +239,7 @@ void RawClient::Sort() {
       if (frame_.has_missed()) missed_.Add(frame_.missed());
       return;
     case Frame::kInvoke:
+      if (options_.on_invoke) return Answer(frame_.invoke().call_id(), options_.on_invoke(frame_.invoke()));
       return invokes_.Add(frame_.invoke());
     case Frame::kLeft:
       return lefts_.Add(frame_.left());

@@ -72,7 +72,7 @@ v1::OpenRequest VerbOf(const std::string& verb, absl::string_view arguments = "[
 std::string ErrorIn(const v1::OpenResponse::Reply& reply);
 
 // A client's stream of ConnectionService.Open, on gRPC's own threads: a test can have thousands. What comes is there to
-// be awaited, each kind of frame by itself. Handles no invokes by itself.
+// be awaited, each kind of frame by itself.
 class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::OpenResponse> {
  public:
   using Frame = v1::OpenResponse;
@@ -81,6 +81,8 @@ class RawClient final : public grpc::ClientBidiReactor<v1::OpenRequest, v1::Open
     // Called on another thread for what is said, directly too, and missed: instead of messages(), directs() and
     // missed().
     std::function<void(const Frame& frame)> on_message = nullptr;
+    // Likewise for what the client is asked, instead of invokes(): gives the answer, as JSON.
+    std::function<std::string(const Frame::Invoke& invoke)> on_invoke = nullptr;
   };
 
   // Says hello at once.
