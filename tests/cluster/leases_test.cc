@@ -18,6 +18,7 @@ namespace actioncluster::cluster {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 constexpr char kOne[] = "actioncluster-worker-1";
 constexpr char kTwo[] = "actioncluster-worker-2";
@@ -66,6 +67,27 @@ TEST(LeasesTest, ANodePausedPastItsLeaseServesAgainOnlyUnderANewBoot) {
   EXPECT_TRUE(Await([&] { return (answer = Call(watcher, ToNode(kTwo, Request("echo", "[1]")))).ok(); }))
       << testing::PrintToString(answer);
   EXPECT_TRUE(Call(paused, ToNode(kOne, Request("node.ping"))).ok());
+}
+
+TEST(LeasesTest, ANodeWhoseLeaseIsNotRenewedSaysThatItDoesNotServeAndServesAgainWhenItIs) {
+  Cluster cluster(2, {.lease = absl::Seconds(1)});
+  // All else goes on: the connections stand, and messages come.
+  const auto allow = [&](const std::string& rule) {
+    ASSERT_FALSE(cluster.redis().Command({"ACL", "SETUSER", "default", rule}).view().is_error());
+  };
+  allow("-evalsha");
+  const absl::Time begun = absl::Now();
+  for (const Node& node : cluster.nodes()) {
+    EXPECT_TRUE(Await([&] { return !node.IsServing(); })) << node.id();
+    EXPECT_THAT(node.log(), HasSubstr("health serving=0 bus=\"OK\" lease=0 draining=0")) << node.id();
+    EXPECT_EQ(Call(node, ToNode(kTwo, Request("node.ping"))).reason(), "BACKPLANE_UNAVAILABLE");
+  }
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(3));
+  allow("+evalsha");
+  for (const Node& node : cluster.nodes()) {
+    EXPECT_TRUE(Await([&] { return node.IsServing(); })) << node.id();
+    EXPECT_TRUE(Await([&] { return Call(node, ToNode(kTwo, Request("node.ping"))).ok(); })) << node.id();
+  }
 }
 
 TEST(LeasesTest, NodesWhoseClocksAreAnHourOffTakePart) {
