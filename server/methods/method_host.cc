@@ -16,7 +16,7 @@ constexpr absl::Duration kLate = absl::Seconds(1);
 }  // namespace
 
 MethodHost::MethodHost(Loop& loop, Bus& bus, Membership& membership, const Keys& keys, NodeMethods& node_methods)
-    : bus_(bus), membership_(membership), keys_(keys), node_methods_(node_methods), timer_(loop, [this] {
+    : loop_(loop), bus_(bus), membership_(membership), keys_(keys), node_methods_(node_methods), timer_(loop, [this] {
         const absl::Time due = std::exchange(armed_for_, absl::InfiniteFuture());
         const absl::Time now = MonotonicNow();
         if (now > due + kLate) table_.HeardAll(now);
@@ -24,7 +24,11 @@ MethodHost::MethodHost(Loop& loop, Bus& bus, Membership& membership, const Keys&
         const absl::Time next = table_.Expire(now);
         if (table_.applications() != before) Offer();
         ArmTimer(next);
-      }) {}
+      }) {
+  bus_.OnState([this, alive = std::weak_ptr<const bool>(alive_)](const absl::Status&) {
+    if (!alive.expired()) FailUnheard();
+  });
+}
 
 MethodHost::AppId MethodHost::Attach(std::shared_ptr<Application> application) {
   return table_.Attach(std::move(application), MonotonicNow());
@@ -45,6 +49,9 @@ void MethodHost::Register(AppId id, std::set<std::string> methods, size_t max_in
                [this](const std::string& method) { return !channels_.at(method); });
   registrations_.push_back(std::move(registration));
   Offer();
+  loop_.Post([this, alive = std::weak_ptr<const bool>(alive_)] {
+    if (!alive.expired()) FailUnheard();
+  });
 }
 
 void MethodHost::Heard(AppId id) { table_.Heard(id, MonotonicNow()); }
@@ -86,6 +93,12 @@ void MethodHost::Confirmed(const std::string& method) {
   channel->second = true;
   for (Registration& registration : registrations_) registration.unconfirmed.erase(method);
   Offer();
+}
+
+void MethodHost::FailUnheard() {
+  const absl::Status state = bus_.state();
+  if (state.ok()) return;
+  for (Registration& registration : std::exchange(registrations_, {})) std::move(registration.registered)(state);
 }
 
 // Writes what is offered and heard to the directory. Those whose channels are all confirmed hear of it.

@@ -34,7 +34,7 @@ class MethodHost final : public LocalMethods {
   MethodHost(Loop& loop, Bus& bus, Membership& membership, const Keys& keys, NodeMethods& node_methods);
 
   AppId Attach(std::shared_ptr<Application> application);
-  // `registered` hears OK when every node finds the methods here, or BACKPLANE_UNAVAILABLE; never inside this call. Dropped unrun if the application goes before.
+  // `registered` hears OK when every node finds the methods here, or BACKPLANE_UNAVAILABLE, at once while the bus does not carry; never inside this call. Dropped unrun if the application goes before.
   void Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout,
                 absl::AnyInvocable<void(absl::Status) &&> registered);
   void Heard(AppId id);
@@ -66,10 +66,13 @@ class MethodHost final : public LocalMethods {
 
   void ListenToNew();
   void Confirmed(const std::string& method);
+  // Ends those that wait for channels, if the bus does not carry: nobody knows when it will.
+  void FailUnheard();
   void Offer();
   void StopListeningToWithdrawn();
   void ArmTimer(absl::Time due);
 
+  Loop& loop_;
   Bus& bus_;
   Membership& membership_;
   const Keys& keys_;
