@@ -12,6 +12,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/cluster/app_host.h"
+#include "tests/cluster/calls.h"
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/connection_calls.h"
 #include "tests/cluster/outage_probes.h"
@@ -91,8 +92,11 @@ class OutageFeaturesTest : public testing::Test {
 
 TEST_F(OutageFeaturesTest, WhatNeedsRedisFailsAtOnceWhileItIsDeadAndIsDoneSoonAfterItsReturn) {
   cluster_.redis().Kill();
+  // An application at the node that is asked needs no Redis, as long as the lease holds.
+  EXPECT_TRUE(Call(home_, Request("echo", "[1]")).ok());
   ExpectAllFailAtOnce();
   AwaitNotServing();
+  EXPECT_TRUE(Await([&] { return Call(home_, Request("echo", "[1]")).reason() == "BACKPLANE_UNAVAILABLE"; }));
   ExpectAllFailAtOnce();
   cluster_.redis().Start();
   ExpectAllRecover(absl::Now());

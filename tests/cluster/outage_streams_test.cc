@@ -140,6 +140,7 @@ TEST_F(OutageStreamsTest, ConnectionsStayWithTheirRoomsAndWhatTheyAskOfThemselve
   EXPECT_EQ(TryVerb(ann, "roomView", R"(["hall"])"), "BACKPLANE_UNAVAILABLE");
   BringRedisBack();
   EXPECT_TRUE(Await([&] { return Ask(one_, &Rooms::Broadcast, BroadcastOf("hall", "1")).ok(); }));
+  EXPECT_TRUE(ann.missed().Next().gap());
   EXPECT_EQ(ann.NextText(), "1");
   EXPECT_EQ(ErrorIn(ann.Do("say", R"(["hall", "again"])")), "");
   EXPECT_EQ(ann.NextText(), "\"again\"");
