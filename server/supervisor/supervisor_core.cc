@@ -97,7 +97,8 @@ SupervisorCore::Actions SupervisorCore::WorkerReady(int slot, absl::string_view 
   worker.looping = false;
   worker.false_starts.clear();
   worker.ready_at = now;
-  worker.deadline = absl::InfiniteFuture();
+  // One that said before that it lives has to go on so, from its first moment.
+  worker.deadline = worker.listened ? now + kSilence : absl::InfiniteFuture();
   actions.push_back({.kind = kSay, .text = absl::StrCat(name, " listens on ", addresses)});
   Reconcile(now, &actions);
   return actions;
@@ -114,6 +115,7 @@ SupervisorCore::Actions SupervisorCore::WorkerFailed(int slot, absl::string_view
 
 void SupervisorCore::WorkerAlive(int slot, absl::Time now) {
   Worker& worker = At(slot);
+  if (worker.process == Process::kStarting) worker.listened = true;
   if (worker.process != Process::kReady) return;
   worker.listened = true;
   worker.suspect = false;

@@ -155,6 +155,14 @@ TEST_F(SupervisorDeathsTest, AWorkerThatFallsSilentIsKilledAfterASecondThought) 
   EXPECT_THAT(Killed(1), ElementsAre(Logs("n-1"), Do(kStartWorker, 1)));
 }
 
+TEST_F(SupervisorDeathsTest, AWorkerThatFallsSilentAsSoonAsItIsReadyIsKilledToo) {
+  Serve();
+  Killed(1);
+  core_.WorkerAlive(1, now_);
+  Ready(1);
+  EXPECT_EQ(core_.next_deadline(), now_ + SupervisorCore::kSilence);
+}
+
 TEST_F(SupervisorDeathsTest, WhetherAnyWorkerAnswersIsKnown) {
   Serve();
   const absl::Duration limit = absl::Seconds(10);
