@@ -35,9 +35,8 @@ constexpr absl::Duration kMaxWait = absl::Hours(1);
 // What may be done when it is not known whether a call was.
 enum class Repeat {
   kNever,
-  kNamed,  // It has an id: done once is done once.
-  kReads,
-  kReadsAlways,  // Whatever the request says: the channel repeats it.
+  kNamed,   // It has an id: done once is done once.
+  kAlways,  // Whatever the request says: the channel repeats it.
 };
 
 template <class Request>
@@ -47,11 +46,10 @@ Repeat RepeatOf(const Request& request) {
   }
   return Repeat::kNever;
 }
-Repeat RepeatOf(const v1::LoadRequest& request) {
-  return request.has_expire_after() || request.track_reads() ? Repeat::kNever : Repeat::kReads;
-}
-Repeat RepeatOf(const v1::CheckLockRequest&) { return Repeat::kReadsAlways; }
-Repeat RepeatOf(const v1::ListLengthRequest&) { return Repeat::kReadsAlways; }
+Repeat RepeatOf(const v1::LoadRequest&) { return Repeat::kAlways; }
+Repeat RepeatOf(const v1::LockRequest&) { return Repeat::kAlways; }
+Repeat RepeatOf(const v1::CheckLockRequest&) { return Repeat::kAlways; }
+Repeat RepeatOf(const v1::ListLengthRequest&) { return Repeat::kAlways; }
 
 // For how long the node may wait before it answers.
 template <class Request>
@@ -95,11 +93,10 @@ absl::Status Lost(const absl::Status& why) {
 }
 
 template <class Request, class Response>
-absl::StatusOr<Response> CallOnce(Client& client, const Request& request, absl::Duration timeout, bool wait_for_ready,
+absl::StatusOr<Response> CallOnce(Client& client, const Request& request, absl::Duration timeout,
                                   grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*)) {
   grpc::ClientContext context;
   client.Prepare(context, timeout);
-  if (wait_for_ready) context.set_wait_for_ready(true);
   // Nothing would end that.
   if (timeout == absl::InfiniteDuration()) context.set_wait_for_ready(false);
   Response response;
@@ -111,7 +108,7 @@ absl::StatusOr<Response> CallOnce(Client& client, const Request& request, absl::
 template <class Request, class Response>
 absl::StatusOr<Response> CallOnce(Client& client, const Request& request,
                                   grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*)) {
-  return CallOnce(client, request, client.options().timeout, /*wait_for_ready=*/false, call);
+  return CallOnce(client, request, client.options().timeout, call);
 }
 
 // As often as it may be sent, until `deadline` (monotonic, as `began`: when it was sent first). What depends on the request is done here, as the channel's own configuration knows methods only.
@@ -121,14 +118,13 @@ absl::StatusOr<Response> CallAlone(Client& client, const Request& request, absl:
                                    grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*)) {
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
-    absl::StatusOr<Response> response =
-        CallOnce(client, request, deadline - MonotonicNow(), /*wait_for_ready=*/repeat == Repeat::kReads, call);
-    const bool again = repeat == Repeat::kNamed || repeat == Repeat::kReads;
-    if (response.ok() || !again || attempt == kMaxAttempts || !MayPass(response.status())) return response;
+    absl::StatusOr<Response> response = CallOnce(client, request, deadline - MonotonicNow(), call);
+    if (response.ok() || repeat != Repeat::kNamed || attempt == kMaxAttempts || !MayPass(response.status()))
+      return response;
     absl::BitGen random;
     const absl::Duration jittered = pause * absl::Uniform(random, 0.8, 1.2);
     const absl::Time next = MonotonicNow() + jittered;
-    if (next >= deadline || (repeat == Repeat::kNamed && next > began + kMaxRepeatable)) return response;
+    if (next >= deadline || next > began + kMaxRepeatable) return response;
     absl::SleepFor(jittered);
     pause = std::min(pause * 2, kMaxPause);
   }
@@ -267,11 +263,11 @@ absl::StatusOr<v1::ListLengthResponse> Cache::ListLength(const v1::ListLengthReq
 
 absl::StatusOr<v1::SizeResponse> Cache::Size(const v1::SizeRequest& request, absl::Duration limit) {
   if (limit == absl::InfiniteDuration()) AwaitConnection();
-  return CallOnce(client_, request, limit, /*wait_for_ready=*/false, &Stub::Size);
+  return CallOnce(client_, request, limit, &Stub::Size);
 }
 
 absl::StatusOr<v1::ClearResponse> Cache::Clear(const v1::ClearRequest& request, absl::Duration limit) {
-  return CallOnce(client_, request, limit, /*wait_for_ready=*/false, &Stub::Clear);
+  return CallOnce(client_, request, limit, &Stub::Clear);
 }
 
 absl::Status Cache::ListKeys(const v1::ListKeysRequest& request,

@@ -13,46 +13,15 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "client/callback_threads.h"
+#include "client/service_config.h"
 
 namespace actioncluster::client {
 namespace {
 
-// Only what reads, whatever the request says: to repeat anything else could do it twice.
-constexpr char kServiceConfig[] = R"({"methodConfig": [{
-  "name": [
-    {"service": "actioncluster.v1.ClusterService", "method": "ListNodes"},
-    {"service": "actioncluster.v1.ClusterService", "method": "GetNode"},
-    {"service": "actioncluster.v1.RpcService", "method": "ListMethods"},
-    {"service": "actioncluster.v1.TaskService", "method": "Await"},
-    {"service": "actioncluster.v1.TaskService", "method": "WatchTask"},
-    {"service": "actioncluster.v1.TaskService", "method": "Get"},
-    {"service": "actioncluster.v1.TaskService", "method": "List"},
-    {"service": "actioncluster.v1.TaskService", "method": "Count"},
-    {"service": "actioncluster.v1.TaskService", "method": "ListRecurring"},
-    {"service": "actioncluster.v1.TaskService", "method": "ListFailed"},
-    {"service": "actioncluster.v1.TaskService", "method": "ListQueues"},
-    {"service": "actioncluster.v1.TaskService", "method": "ListWorkers"},
-    {"service": "actioncluster.v1.TaskService", "method": "Stats"},
-    {"service": "actioncluster.v1.CacheService", "method": "LoadMany"},
-    {"service": "actioncluster.v1.CacheService", "method": "CheckLock"},
-    {"service": "actioncluster.v1.CacheService", "method": "ListLocks"},
-    {"service": "actioncluster.v1.CacheService", "method": "ListLength"},
-    {"service": "actioncluster.v1.CacheService", "method": "ListKeys"},
-    {"service": "actioncluster.v1.CacheService", "method": "Size"},
-    {"service": "actioncluster.v1.CacheService", "method": "Dump"},
-    {"service": "actioncluster.v1.ConnectionService", "method": "Get"},
-    {"service": "actioncluster.v1.ConnectionService", "method": "List"},
-    {"service": "actioncluster.v1.RoomService", "method": "Exists"},
-    {"service": "actioncluster.v1.RoomService", "method": "List"},
-    {"service": "actioncluster.v1.RoomService", "method": "Status"},
-    {"service": "actioncluster.v1.RoomService", "method": "WatchRoom"}],
-  "waitForReady": true,
-  "retryPolicy": {
-    "maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]})";
-
 // The largest value that a node can be set to keep is 64 MiB; what comes with it is little.
 constexpr int kMaxReceivedBytes = 68 * 1024 * 1024;
+// What is larger is not sent again, though no node has begun it. By default that would be a quarter of a MiB.
+constexpr int kRepeatableBytes = 68 * 1024 * 1024;
 
 enum class Kind { kIpv4, kIpv6, kName, kUnix, kNone };
 
@@ -109,6 +78,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   KeepCallbackThreads();
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
+  arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRepeatableBytes);
   arguments.SetLoadBalancingPolicyName("pick_first");
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);

@@ -15,7 +15,7 @@ namespace actioncluster::client {
 absl::StatusOr<std::string> TargetOf(const std::vector<std::string>& addresses);
 
 // A channel with connections of its own, so that no pause of another's after a failure holds this one up: keepalive finds a node that is silently gone
-// within 15 s, and the calls that only read are repeated (see Client). Connects when first used.
+// within 15 s, and calls are repeated where they may be (see Client). Connects when first used.
 std::shared_ptr<grpc::Channel> Connect(const std::string& target);
 
 }  // namespace actioncluster::client

@@ -140,6 +140,7 @@ absl::StatusOr<v1::DrainResponse> Client::Drain(const v1::DrainRequest& request)
 absl::Status Client::WatchNodes(absl::FunctionRef<bool(const v1::WatchNodesResponse&)> on_event) {
   grpc::ClientContext context;
   Prepare(context, absl::InfiniteDuration());
+  context.set_wait_for_ready(false);  // Nothing would end that.
   const auto stream = cluster().WatchNodes(&context, {});
   for (v1::WatchNodesResponse event; stream->Read(&event);) {
     if (on_event(event)) continue;

@@ -38,6 +38,7 @@ std::shared_ptr<const ServeConfig> MakeConfig(Offered offered, const MethodHostO
   for (const auto& [method, handler] : offered.connection_methods) registration.add_connection_methods(method);
   for (const auto& [hook, handler] : offered.hooks) registration.add_hooks(hook);
   registration.set_max_in_flight(options.max_in_flight);
+  registration.set_stays_while_draining(true);
   *registration.mutable_heartbeat_timeout() = ToProto(options.heartbeat_timeout);
   config->run = [offered = std::make_shared<const Offered>(std::move(offered)),
                  pool = std::move(pool)](std::shared_ptr<CallState> call) {

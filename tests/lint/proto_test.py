@@ -1,5 +1,6 @@
-"""The contracts in proto/: everything has a comment, each rpc its own types, and each public rpc a line in the authorization table."""
+"""The contracts in proto/: everything has a comment, each rpc its own types, each public rpc a line in the authorization table, and what may be repeated is in the service config."""
 
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from google.protobuf import descriptor_pb2
 import sources
 
 AUTHORIZER = "server/grpc/authorizer.cc"
+SERVICE_CONFIG = "proto/actioncluster/v1/service_config.json"
 
 # Field numbers in descriptor.proto, of which the paths to comments are made.
 FILE_MESSAGE, FILE_ENUM, FILE_SERVICE = 4, 5, 6
@@ -98,6 +100,21 @@ class ProtoTest(unittest.TestCase):
         table = sources.text(AUTHORIZER)
         missing = [name for name, _ in self.rpcs() if name.startswith("/actioncluster.v1.") and f'"{name}"' not in table]
         self.assertEqual([], missing, f"{AUTHORIZER} does not say who may call {', '.join(missing)}")
+
+    def test_the_service_config_repeats_what_is_marked_and_nothing_else(self):
+        repeated, rest = json.loads(sources.text(SERVICE_CONFIG))["methodConfig"]
+        named = {f"/{name['service']}/{name['method']}" for name in repeated["name"]}
+        marked = {name for name, method in self.rpcs() if method.options.idempotency_level}
+        self.assertTrue(marked)
+        self.assertEqual(set(), named - marked, f"{SERVICE_CONFIG} repeats what may not be")
+        self.assertEqual(set(), marked - named, f"{SERVICE_CONFIG} lacks what may be repeated")
+        self.assertEqual(["UNAVAILABLE", "CANCELLED"], repeated["retryPolicy"]["retryableStatusCodes"])
+        self.assertTrue(repeated["waitForReady"])
+        # Of all else only what no node has begun.
+        services = {name.split("/")[1] for name, _ in self.rpcs() if name.startswith("/actioncluster.v1.")}
+        self.assertEqual(sorted(services), sorted(name["service"] for name in rest["name"]))
+        self.assertFalse(any("method" in name for name in rest["name"]))
+        self.assertEqual(["CANCELLED"], rest["retryPolicy"]["retryableStatusCodes"])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ namespace actioncluster::client {
 //
 // Deadlines: ClientOptions::timeout, and what the request itself may wait (`wait_for`, `wait_for_lock`) on top of it.
 //
-// Retries: what only reads (Load without `expire_after` and `track_reads`, LoadMany, CheckLock, ListLength, Size; ListKeys, ListLocks and Dump until their first answer) waits for a
-// connection (those without a deadline: for ClientOptions::timeout), and is tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart; so is, without waiting for a connection, what has a `request_id`. All else is sent once.
+// Retries: what may be repeated whatever it says (Load, LoadMany, Lock, CheckLock, ListLength, Size; ListKeys, ListLocks and Dump until their first answer) waits for a
+// connection (those without a deadline: for ClientOptions::timeout), and is tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart; so is, without waiting for a connection, what has a `request_id`. All else
+// is repeated only if no node has begun it.
 //
 // Calls that meet go together: a call that costs Redis a microsecond or two costs gRPC a hundred. So while a call of this client is under way, others share a stream (Pipeline), whose frames
 // take what has come while the one before was written. It is used for all calls for one key that do not wait, of up to 64 KiB; a call alone goes by itself, at once. That changes nothing

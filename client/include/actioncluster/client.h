@@ -41,9 +41,9 @@ struct ClientOptions {
 //   the API token;
 //   a deadline: the request's `timeout`, else ClientOptions::timeout, and where the node keeps it too a second more, so that its own answer arrives;
 //   the errors' reason and node: see status.h;
-//   retries, but only where they can do no harm: the calls that only read (ListNodes, GetNode, ListMethods; of tasks also Await, and Watch until its first
-//   answer; of the cache see cache.h, of rooms rooms.h) wait for a connection and are tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within their deadline. All others are sent
-//   once, and fail at once if no node is reached.
+//   retries, but only where they can do no harm: as proto/actioncluster/v1/service_config.json says. What changes nothing, or nothing more when it is done twice (marked in the protos by
+//   `idempotency_level`; streams until their first answer), waits for a connection and is tried up to 5 times on UNAVAILABLE and CANCELLED, 50 ms to 1 s apart, within its deadline. All others
+//   are repeated only if no node has begun them (so it is when a node stops), and fail at once if no node is reached.
 //
 // Thread-safe: all functions may be called from any thread, at the same time. They block until the call ends; for calls without blocking take the stubs.
 // It outlives the MethodHosts, Subscribers, Workers and Connections that are made with it.
