@@ -39,7 +39,7 @@
 namespace actioncluster {
 namespace {
 
-// How long streams that are told to end may take before they are cut.
+// How long calls that still run then, and streams that are told to end, may take before they are cut.
 constexpr absl::Duration kGrace = absl::Seconds(1);
 // How long outcomes of tasks may take to be recorded when the node stops.
 constexpr absl::Duration kHandIn = absl::Seconds(2);
@@ -99,8 +99,13 @@ class Node {
  private:
   absl::Status Build();
   absl::Status Serve();
+  // False: something still runs, so that nothing that it stands on may go.
+  bool Stop() ABSL_LOCKS_EXCLUDED(mutex_);
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Stop();
+  // Ends streams, and hands in what workers have said and had.
+  void EndStreams();
+  void Leave();
+  bool AwaitServers(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Runs `work` on the I/O thread and waits for it.
   void OnLoop(absl::AnyInvocable<void() &&> work) {
@@ -145,8 +150,13 @@ class Node {
 absl::Status Node::Run() {
   if (absl::Status built = Build(); !built.ok()) return built;
   absl::Status served = Serve();
-  Stop();
-  return served;
+  if (Stop()) return served;
+  // What clients are to hear is that their connection is gone. gRPC would say CANCELLED, and that is for what was never begun, so that they may repeat it.
+  OnLoop([this] {
+    LOG(WARNING) << "node ends with calls or streams that do not";
+    files_.reset();
+  });
+  _exit(served.ok() ? 0 : 1);
 }
 
 absl::Status Node::Build() {
@@ -306,39 +316,34 @@ void Node::Drain() {
   }
   absl::Notification drained;
   loop_.Post([&] {
-    rooms_->drain.Begin(settings_.drain_timeout, [&drained](uint32_t running) {
+    const auto done = [&drained](uint32_t running) {
       LOG_IF(WARNING, running > 0) << "stopping with calls or tasks that still run running=" << running;
       drained.Notify();
-    });
+    };
+    rooms_->drain.Begin(settings_.drain_timeout, done, DrainSequence::Calls::kAreOver);
   });
   drained.WaitForNotification();
 }
 
-void Node::Stop() {
+bool Node::Stop() {
   alarm(static_cast<unsigned>(absl::ToInt64Seconds(settings_.drain_timeout + kStopLimit)));
+  {
+    // First, so that clients make their calls elsewhere while all is here that those need which have come.
+    absl::MutexLock lock(&mutex_);
+    for (const auto& server : servers_) server->BeginShutdown();
+  }
   Drain();
-  absl::Notification left;
-  loop_.Post([&] {
-    const bool joined = !rooms_->membership.self().boot.empty();
-    rooms_->CloseStreams(BackplaneUnavailable("this node is stopping"));
-    // What workers have said, and what they had, is handed in before the boot is gone.
-    rooms_->workers.Flush(kHandIn, [this, joined, &left] {
-      rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
-        LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
-        // A node that never joined still knows of a boot to succeed.
-        if (status.ok() && joined) files_->Left();
-        left.Notify();
-      });
-    });
-  });
-  left.WaitForNotification();
-  std::vector<std::unique_ptr<PublicServer>> servers;
+  EndStreams();
+  // Calls that came as the drain ended must not find this node out of the cluster.
+  bool ended = AwaitServers(kGrace);
+  Leave();
+  // Calls that wait for other nodes end by that.
+  ended = ended || AwaitServers(kGrace);
+  if (!ended) return false;
   {
     absl::MutexLock lock(&mutex_);
-    servers.swap(servers_);
+    servers_.clear();
   }
-  for (const auto& server : servers) server->Shutdown(kGrace);
-  servers.clear();
   offload_.reset();
   deliveries_.reset();
   OnLoop([this] {
@@ -348,6 +353,42 @@ void Node::Stop() {
   });
   loop_.Stop();
   io_thread_.join();
+  return true;
+}
+
+void Node::EndStreams() {
+  absl::Notification handed_in;
+  loop_.Post([&] {
+    rooms_->CloseStreams(BackplaneUnavailable("this node is stopping"));
+    // Before the boot is gone.
+    rooms_->workers.Flush(kHandIn, [&handed_in] { handed_in.Notify(); });
+  });
+  handed_in.WaitForNotification();
+}
+
+void Node::Leave() {
+  absl::Notification left;
+  loop_.Post([&] {
+    const bool joined = !rooms_->membership.self().boot.empty();
+    rooms_->membership.Leave([this, joined, &left](const absl::Status& status) {
+      LOG_IF(WARNING, !status.ok()) << "the lease is not given back, and will run out: " << status;
+      // A node that never joined still knows of a boot to succeed.
+      if (status.ok() && joined) files_->Left();
+      left.Notify();
+    });
+  });
+  left.WaitForNotification();
+}
+
+bool Node::AwaitServers(absl::Duration limit) {
+  const absl::Time until = MonotonicNow() + limit;
+  std::vector<PublicServer*> servers;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& server : servers_) servers.push_back(server.get());
+  }
+  return std::all_of(servers.begin(), servers.end(),
+                     [&](PublicServer* server) { return server->AwaitShutdown(until - MonotonicNow()); });
 }
 
 void Node::SetServing(bool serving) {

@@ -131,6 +131,7 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
   drain.AlsoWaitFor([this] { return workers.running(); });
   drain.AlsoWaitFor([this] { return cache_pipelines.running(); });
   drain.AlsoWaitFor([this] { return connections.unsettled(); });
+  drain.AlsoAwaitLeaving([this] { return cache_pipelines.size(); });
   drain.OnBegin([this](const std::vector<std::string>& alternatives) {
     subscribers.Drain(alternatives);
     workers.Drain(alternatives);

@@ -1,5 +1,6 @@
 #include "backplane/membership/directory.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -110,11 +111,24 @@ std::vector<NodeRef> Directory::Offering(absl::string_view method) const {
   return refs;
 }
 
+std::vector<NodeRef> Directory::OfferingWhileDraining(absl::string_view method) const {
+  std::vector<NodeRef> refs;
+  if (IsNodeMethod(method)) return refs;
+  for (const std::string& name : draining_) {
+    const NodeRecord& node = nodes_.at(name);
+    const bool offers = std::find(node.methods().begin(), node.methods().end(), method) != node.methods().end();
+    if (offers) refs.push_back({name, node.boot_id()});
+  }
+  return refs;
+}
+
 std::map<std::string, std::set<std::string>> Directory::Methods() const { return {offering_.begin(), offering_.end()}; }
 
 void Directory::Insert(NodeRecord node) {
   name_of_boot_[node.boot_id()] = node.id();
-  if (!node.draining()) {
+  if (node.draining()) {
+    draining_.insert(node.id());
+  } else {
     for (const std::string& method : node.methods()) {
       if (!IsNodeMethod(method)) offering_[method].insert(node.id());
     }
@@ -128,6 +142,7 @@ NodeRecord Directory::Remove(const std::string& name) {
   NodeRecord node = std::move(found->second);
   nodes_.erase(found);
   name_of_boot_.erase(node.boot_id());
+  draining_.erase(name);
   for (const std::string& method : node.methods()) {
     const auto offering = offering_.find(method);
     if (offering == offering_.end()) continue;

@@ -56,6 +56,8 @@ class Directory {
 
   // Those that offer the method and do not drain, sorted by name; of names under `node.`, all nodes, draining or not.
   std::vector<NodeRef> Offering(absl::string_view method) const;
+  // Those that offer the method and drain: they still run calls of it until their applications have gone elsewhere.
+  std::vector<NodeRef> OfferingWhileDraining(absl::string_view method) const;
 
   // All, by name.
   const absl::btree_map<std::string, internal::v1::NodeRecord>& nodes() const { return nodes_; }
@@ -73,6 +75,7 @@ class Directory {
   absl::btree_map<std::string, internal::v1::NodeRecord> nodes_;  // By name.
   absl::flat_hash_map<std::string, std::string> name_of_boot_;
   absl::flat_hash_map<std::string, std::set<std::string>> offering_;  // Method → names.
+  std::set<std::string> draining_;                                    // Names.
   // Boots that said that they leave, in a change behind a gap: nodes that stop together overtake one another.
   absl::flat_hash_set<std::string> left_ahead_;
 };

@@ -18,6 +18,14 @@ absl::StatusOr<Addressees> OnlyNode(const internal::v1::NodeRecord& node, absl::
   return Addressees{.nodes = {{node.id(), node.boot_id()}}, .fallbacks = {}};
 }
 
+// This node first, if it is among them, then the others by chance.
+void PutInOrder(std::vector<NodeRef>& nodes, const NodeRef& self, absl::BitGenRef random) {
+  std::shuffle(nodes.begin(), nodes.end(), random);
+  const auto own =
+      std::find_if(nodes.begin(), nodes.end(), [&](const NodeRef& node) { return node.boot == self.boot; });
+  if (own != nodes.end()) std::swap(*own, nodes.front());
+}
+
 }  // namespace
 
 absl::StatusOr<Addressees> FindAddressees(const Directory& directory, absl::string_view method,
@@ -35,21 +43,16 @@ absl::StatusOr<Addressees> FindAddressees(const Directory& directory, absl::stri
                      absl::StrCat("no live node holds the connection ", at->connection_id));
   }
   std::vector<NodeRef> offering = directory.Offering(method);
-  if (offering.empty()) {
-    for (const auto& [name, node] : directory.nodes()) {
-      // The method exists, and another node may soon offer it: its applications are being told to go there.
-      if (Offers(node, method)) {
-        return BackplaneUnavailable(absl::StrCat("every node that offers the method ", method, " is draining"));
-      }
-    }
+  std::vector<NodeRef> draining = directory.OfferingWhileDraining(method);
+  if (offering.empty() && draining.empty()) {
     return MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat("no live node offers the method ", method));
   }
-  if (std::holds_alternative<AllNodes>(target)) return Addressees{.nodes = std::move(offering), .fallbacks = {}};
-
-  std::shuffle(offering.begin(), offering.end(), random);
-  const auto own =
-      std::find_if(offering.begin(), offering.end(), [&](const NodeRef& node) { return node.boot == self.boot; });
-  if (own != offering.end()) std::swap(*own, offering.front());
+  if (std::holds_alternative<AllNodes>(target)) {
+    return Addressees{.nodes = std::move(offering.empty() ? draining : offering), .fallbacks = {}};
+  }
+  PutInOrder(offering, self, random);
+  PutInOrder(draining, self, random);
+  offering.insert(offering.end(), draining.begin(), draining.end());
   return Addressees{.nodes = {std::move(offering.front())}, .fallbacks = {offering.begin() + 1, offering.end()}};
 }
 

@@ -23,7 +23,8 @@ struct Addressees {
 
 // METHOD_NOT_FOUND, NODE_NOT_FOUND or CONNECTION_NOT_FOUND when the directory has nobody: before this is told to
 // anybody, the directory must be refreshed and asked again. `holder` is the boot that holds the connection, if the
-// target is one. AnyNode is the node `self` if it offers the method, then the others in random order.
+// target is one. AnyNode is the node `self` if it offers the method, then the others in random order, then those that drain, likewise; AllNodes asks those that
+// drain only if there are no others.
 absl::StatusOr<Addressees> FindAddressees(const Directory& directory, absl::string_view method,
                                           const CallTarget& target, const NodeRef& self, absl::string_view holder,
                                           absl::BitGenRef random);

@@ -1,5 +1,8 @@
 #include "backplane/rpc/asker.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <deque>
 #include <utility>
 #include <variant>
 
@@ -12,6 +15,10 @@ namespace {
 
 // To more nodes than these, one message on the method's channel costs less.
 constexpr size_t kMaxSingleCancels = 4;
+
+bool ToWhoeverOffers(const CallTarget& target) {
+  return std::holds_alternative<AllNodes>(target) || std::holds_alternative<AnyNode>(target);
+}
 
 }  // namespace
 
@@ -37,6 +44,7 @@ Asker::Asker(Loop& loop, Bus& bus, Membership& membership, Presence& presence, c
     deadline_ = absl::InfiniteFuture();
     ArmDeadline(pending_.Expire(MonotonicNow()));
   });
+  waiting_timer_.emplace(loop, [this] { EndWaiting(); });
 }
 
 void Asker::Begin(const RequestPtr& request) {
@@ -89,14 +97,9 @@ void Asker::Resolve(const RequestPtr& request, bool refreshed) {
   if (!pending_.Waits(id)) return;
   absl::StatusOr<Addressees> addressees = FindAddressees(membership_.directory(), request->call.method, request->target,
                                                          membership_.self(), request->holder, random_);
-  if (addressees.ok()) {
-    AskFirst(request, *std::move(addressees));
-    return;
-  }
-  if (refreshed) {
-    pending_.End(id, addressees.status());
-    return;
-  }
+  const absl::Status found = addressees.ok() ? WithoutAsked(*request, &*addressees) : addressees.status();
+  if (found.ok()) return AskFirst(request, *std::move(addressees));
+  if (refreshed) return EndOrWait(request, found);
   membership_.Refresh(Guard([request](Asker& self, const absl::Status& status) {
     if (status.ok()) {
       // The connection may have moved from a boot that is gone by now.
@@ -107,15 +110,81 @@ void Asker::Resolve(const RequestPtr& request, bool refreshed) {
   }));
 }
 
+absl::Status Asker::WithoutAsked(const Request& request, Addressees* addressees) {
+  if (request.asked.empty()) return absl::OkStatus();
+  std::deque<NodeRef> left(addressees->nodes.begin(), addressees->nodes.end());
+  const size_t at_once = left.size();
+  left.insert(left.end(), addressees->fallbacks.begin(), addressees->fallbacks.end());
+  std::erase_if(left, [&](const NodeRef& node) { return request.asked.contains(node.boot); });
+  if (left.empty()) return request.declined;
+  const auto rest = left.begin() + static_cast<ptrdiff_t>(std::min(at_once, left.size()));
+  addressees->nodes.assign(left.begin(), rest);
+  addressees->fallbacks.assign(rest, left.end());
+  return absl::OkStatus();
+}
+
+void Asker::EndOrWait(const RequestPtr& request, const absl::Status& why) {
+  const absl::Time now = MonotonicNow();
+  request->wait_until = std::min(request->wait_until, now + MovingMethods::kLimit);
+  if (!ToWhoeverOffers(request->target) || !moving_.Contains(request->call.method, now) || now >= request->wait_until) {
+    return pending_.End(request->call.id, why);
+  }
+  waiting_.push_back({.request = request, .why = why});
+  // The first has waited longest.
+  waiting_timer_->Set(waiting_.front().request->wait_until);
+}
+
+// Its node may have been asked before it offered the method.
+void Asker::WakeWaiting(const NodeEvent& event) {
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    waiting.request->asked.erase(event.node.boot_id());
+    Resolve(waiting.request, /*refreshed=*/true);
+  }
+}
+
+void Asker::EndWaiting() {
+  const absl::Time now = MonotonicNow();
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    if (waiting.request->wait_until <= now) {
+      pending_.End(waiting.request->call.id, waiting.why);
+    } else if (pending_.Waits(waiting.request->call.id)) {
+      waiting_.push_back(std::move(waiting));
+    }
+  }
+  if (!waiting_.empty()) waiting_timer_->Set(waiting_.front().request->wait_until);
+}
+
 void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
   if (request->sent != nullptr) *request->sent = static_cast<int>(addressees.nodes.size());
   request->call.caller = membership_.self();
-  const bool waits = pending_.Expect(
-      request->call.id, addressees.nodes, std::move(addressees.fallbacks), request->call.caller.boot,
-      Guard([request](Asker& self, const NodeRef& node) { self.Ask(request, {node}); }), MonotonicNow());
+  const bool anew = !request->asked.empty();
+  for (const NodeRef& node : addressees.nodes) request->asked.insert(node.boot);
+  const bool waits = pending_.Expect(request->call.id, addressees.nodes, std::move(addressees.fallbacks),
+                                     request->call.caller.boot, Guard([request](Asker& self, const NodeRef& node) {
+                                       request->asked.insert(node.boot);
+                                       self.Ask(request, {node});
+                                     }),
+                                     MonotonicNow());
   if (!waits) return;
+  if (!anew && ToWhoeverOffers(request->target)) {
+    pending_.OnDeclined(request->call.id, Guard([request](Asker& self, const absl::Status& why) {
+                          request->declined = why;
+                          self.AskAnew(request);
+                        }));
+  }
   prober_->Arm();
   Ask(request, addressees.nodes);
+}
+
+// What this node knew was older than what they know, or they have changed since.
+void Asker::AskAnew(const RequestPtr& request) {
+  membership_.Refresh(Guard([request](Asker& self, const absl::Status& status) {
+    if (status.ok()) {
+      self.Resolve(request, /*refreshed=*/true);
+    } else {
+      self.pending_.End(request->call.id, request->declined);
+    }
+  }));
 }
 
 void Asker::Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes) {
@@ -223,6 +292,8 @@ void Asker::Cancel(CallId id) {
 void Asker::Stop(const absl::Status& why) {
   stopped_ = true;
   deadline_timer_.reset();
+  waiting_timer_.reset();
+  waiting_.clear();
   prober_.reset();
   pending_.EndAll(why);
 }
@@ -252,6 +323,8 @@ void Asker::OnNode(const NodeEvent& event) {
     case NodeEvent::Kind::kJoined:
       break;
   }
+  moving_.OnNode(event, MonotonicNow());
+  WakeWaiting(event);
 }
 
 void Asker::OnServing(bool serving) {

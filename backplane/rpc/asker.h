@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +22,7 @@
 #include "backplane/redis/loop.h"
 #include "backplane/rpc/addressing.h"
 #include "backplane/rpc/local_methods.h"
+#include "backplane/rpc/moving_methods.h"
 #include "backplane/rpc/pending_calls.h"
 #include "backplane/rpc/prober.h"
 #include "backplane/rpc/rpc.h"
@@ -34,6 +36,9 @@ struct Request {
   PendingCalls::Sinks sinks;  // Until it is begun.
   std::string holder;         // The boot that holds the connection, when that is the target, once it is known.
   std::shared_ptr<int> sent;  // Of a notification: to how many nodes it goes.
+  absl::flat_hash_set<std::string> asked = {};     // Boots that were asked.
+  absl::Status declined = absl::OkStatus();        // Why all of them have not run it.
+  absl::Time wait_until = absl::InfiniteFuture();  // For its method to come back, once it has to.
 };
 using RequestPtr = std::shared_ptr<Request>;
 
@@ -41,6 +46,9 @@ using RequestPtr = std::shared_ptr<Request>;
 // what comes of it.
 //
 // A notification is a call that ends as soon as it is sent.
+//
+// A call that nobody runs, though it is not to a certain node, is asked anew of whoever Redis then says; if that is nobody, and the method is one that moves between nodes (MovingMethods), it waits
+// for that.
 //
 // Confined to the I/O thread. The references outlive it until Stop; after that, whatever it has handed out as callbacks
 // does nothing.
@@ -72,7 +80,14 @@ class Asker : public std::enable_shared_from_this<Asker> {
   // The steps of a call. Each looks whether it still waits, or changes nothing.
   void LookUp(const RequestPtr& request, bool refreshed);
   void Resolve(const RequestPtr& request, bool refreshed);
+  // Without those that were asked already: OK if somebody is left.
+  static absl::Status WithoutAsked(const Request& request, Addressees* addressees);
+  // Nobody who is known runs it, and that is known to be so.
+  void EndOrWait(const RequestPtr& request, const absl::Status& why);
+  void WakeWaiting(const NodeEvent& event);
+  void EndWaiting();
   void AskFirst(const RequestPtr& request, Addressees addressees);
+  void AskAnew(const RequestPtr& request);
   void Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes);
   void RunHere(const RequestPtr& request);
   void Send(const RequestPtr& request, const std::vector<std::string>& boots);
@@ -95,7 +110,14 @@ class Asker : public std::enable_shared_from_this<Asker> {
   bool stopped_ = false;
   absl::Time deadline_ = absl::InfiniteFuture();  // What the timer is set to.
   std::optional<Timer> deadline_timer_;           // Gone after Stop, as the loop may be.
-  std::shared_ptr<Prober> prober_;                // Likewise.
+  MovingMethods moving_;
+  struct Waiting {
+    RequestPtr request;
+    absl::Status why;  // It ends so, if nobody comes.
+  };
+  std::vector<Waiting> waiting_;        // For a method that moves.
+  std::optional<Timer> waiting_timer_;  // Gone after Stop.
+  std::shared_ptr<Prober> prober_;      // Likewise.
 };
 
 }  // namespace actioncluster

@@ -26,7 +26,8 @@ bool PendingCalls::Expect(CallId id, std::vector<NodeRef> nodes, std::deque<Node
                           const std::string& local_boot, Ask ask, absl::Time now) {
   const CallPtr call = Find(id);
   if (call == nullptr) return false;
-  CHECK(!nodes.empty() && call->shares.empty()) << "a call is told once, and whom, to expect: " << id;
+  CHECK(!nodes.empty() && !HasOpenShare(*call))
+      << "a call is told whom to expect, and once they have ended whom else: " << id;
   call->local_boot = local_boot;
   call->fallbacks = std::move(fallbacks);
   call->ask = std::move(ask);
@@ -36,6 +37,10 @@ bool PendingCalls::Expect(CallId id, std::vector<NodeRef> nodes, std::deque<Node
     call->shares.push_back({.node = std::move(node), .local = local});
   }
   return true;
+}
+
+void PendingCalls::OnDeclined(CallId id, Declined declined) {
+  if (const CallPtr call = Find(id)) call->declined = std::move(declined);
 }
 
 bool PendingCalls::Accept(CallId id, absl::string_view boot, Outcome outcome) {
@@ -221,6 +226,10 @@ PendingCalls::Share* PendingCalls::FindOpen(Call& call, absl::string_view boot) 
   return nullptr;
 }
 
+bool PendingCalls::HasOpenShare(const Call& call) {
+  return std::any_of(call.shares.begin(), call.shares.end(), [](const Share& share) { return share.open; });
+}
+
 PendingCalls::Verdict PendingCalls::VerdictOf(const absl::Status& decline) {
   if (decline.code() == absl::StatusCode::kResourceExhausted) return Verdict::kOverloaded;
   if (ReasonOf(decline) == v1::ERROR_REASON_METHOD_NOT_FOUND) return Verdict::kNotOffered;
@@ -242,19 +251,20 @@ void PendingCalls::EndShare(const CallPtr& call, Share& share, Verdict verdict, 
 }
 
 void PendingCalls::AfterShare(const CallPtr& call) {
-  if (call->ended) return;
-  for (const Share& share : call->shares) {
-    if (share.open) return;
-  }
+  if (call->ended || HasOpenShare(*call)) return;
   if (std::holds_alternative<Every>(call->sinks)) {
     Finish(call, CallResult{});
-  } else if (call->verdict == Verdict::kMayHaveRun || call->fallbacks.empty()) {
+  } else if (call->verdict == Verdict::kMayHaveRun) {
     Finish(call, call->status);
-  } else {
+  } else if (!call->fallbacks.empty()) {
     const NodeRef next = std::move(call->fallbacks.front());
     call->fallbacks.pop_front();
     call->shares.push_back({.node = next, .local = next.boot == call->local_boot});
     call->ask(next);
+  } else if (call->verdict < Verdict::kOverloaded && call->declined != nullptr) {
+    call->declined(call->status);
+  } else {
+    Finish(call, call->status);
   }
 }
 

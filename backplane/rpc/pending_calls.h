@@ -36,7 +36,8 @@ namespace actioncluster {
 //   3. draining, or otherwise declined for now;
 //   4. out of reach, nothing was run (BACKPLANE_UNAVAILABLE): it might have had the method;
 //   5. not offered there (METHOD_NOT_FOUND).
-// Of equals, the first. But while nobody may have run it, the next fallback is asked, if there is one.
+// Of equals, the first. But while nobody may have run it, the next fallback is asked, if there is one; and when all have ended so and none was overloaded, whoever asked (OnDeclined) may
+// know of others by now.
 //
 // Sinks run inside the operations that end what they wait for, when the table is consistent: they may call any
 // operation. Does no I/O and reads no clock; times are monotonic. Confined to the I/O thread, but for size().
@@ -56,11 +57,15 @@ class PendingCalls {
   // From now on the call waits: at first for Expect. The id is new.
   void Open(CallId id, std::string method, absl::Time deadline, Sinks sinks);
 
-  // `nodes` (not empty) are about to be asked; tell before asking, as a peer may answer before PUBLISH returns.
+  // `nodes` (not empty) are about to be asked, and nobody else is any more; tell before asking, as a peer may answer before PUBLISH returns.
   // `fallbacks` are asked one by one, by `ask`, when all before them have declined or were out of reach; only for the
   // first reply. The share of `local_boot` does not depend on the bus. False: the call has ended meanwhile, ask nobody.
   bool Expect(CallId id, std::vector<NodeRef> nodes, std::deque<NodeRef> fallbacks, const std::string& local_boot,
               Ask ask, absl::Time now);
+
+  // Runs instead of the end of a call for the first reply whose shares have all ended by 3 to 5: who is told ends the call, or has it expect others.
+  using Declined = absl::AnyInvocable<void(const absl::Status& why)>;
+  void OnDeclined(CallId id, Declined declined);
 
   // A reply. False if nobody waits for it: late, duplicate, or of a boot that was not asked. Count it, drop it. A
   // node's word that the deadline has passed is no answer: ours decides, so that the share counts as missing. But of a
@@ -130,6 +135,7 @@ class PendingCalls {
     std::string local_boot;
     std::deque<NodeRef> fallbacks;
     Ask ask;
+    Declined declined;
     absl::Time asked_at = absl::InfiniteFuture();
     std::deque<Share> shares;  // Grows; references to elements stay.
     Verdict verdict = Verdict::kNotOffered;
@@ -142,6 +148,7 @@ class PendingCalls {
   CallPtr Find(CallId id) const;
   std::vector<CallPtr> All() const;
   static Share* FindOpen(Call& call, absl::string_view boot);
+  static bool HasOpenShare(const Call& call);
   static Verdict VerdictOf(const absl::Status& decline);
 
   // Reports the share's end, and ends the call, or asks on, if it was the last.

@@ -62,15 +62,25 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const std::str
   return started;
 }
 
-PublicServer::~PublicServer() { Shutdown(absl::ZeroDuration()); }
+PublicServer::~PublicServer() {
+  if (shutting_down_.joinable()) {
+    shutting_down_.join();
+  } else {
+    server_->Shutdown(absl::ToChronoTime(absl::Now()));
+    server_->Wait();
+  }
+}
 
 void PublicServer::SetServing(bool serving) {
   for (const char* name : kHealthNames) server_->GetHealthCheckService()->SetServingStatus(name, serving);
 }
 
-void PublicServer::Shutdown(absl::Duration grace) {
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
-  server_->Wait();
+// Without a limit: at one gRPC would cancel what runs, which to clients would look as if it had not been begun.
+void PublicServer::BeginShutdown() {
+  shutting_down_ = std::thread([this] {
+    server_->Shutdown();
+    ended_.Notify();
+  });
 }
 
 }  // namespace actioncluster

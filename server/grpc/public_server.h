@@ -5,9 +5,11 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 
 namespace actioncluster {
@@ -28,17 +30,24 @@ class PublicServer {
   static absl::StatusOr<std::unique_ptr<PublicServer>> Start(const std::string& address, Port port,
                                                              const std::vector<grpc::Service*>& services,
                                                              int max_receive_bytes = kMaxReceiveBytes);
+  // Cancels what runs, unless it has been shut down.
   ~PublicServer();
+  PublicServer(const PublicServer&) = delete;
+  PublicServer& operator=(const PublicServer&) = delete;
 
   // What grpc.health.v1 says, of the server and of each service.
   void SetServing(bool serving);
 
-  // No new calls; those that run have `grace` to end, then they are cancelled. Returns when all have ended.
-  void Shutdown(absl::Duration grace);
+  // From now on no connection is taken, and clients are told to make their calls elsewhere; what comes until they have heard that is ended as CANCELLED, unbegun. What runs goes on. Once.
+  void BeginShutdown();
+  // After that: whether all that ran has ended within `limit`. Until it has, this may not be destroyed.
+  bool AwaitShutdown(absl::Duration limit) const { return ended_.WaitForNotificationWithTimeout(limit); }
 
  private:
   explicit PublicServer(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
   const std::unique_ptr<grpc::Server> server_;
+  std::thread shutting_down_;
+  absl::Notification ended_;
 };
 
 }  // namespace actioncluster

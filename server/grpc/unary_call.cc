@@ -11,9 +11,16 @@
 namespace actioncluster {
 
 grpc::ServerUnaryReactor* UnaryCall::Finish(const absl::Status& status) {
-  grpc::ServerUnaryReactor::Finish(ToGrpc(status));
+  if (absl::IsCancelled(status)) {
+    ended_ = ToGrpc(status);
+    StartSendInitialMetadata();
+  } else {
+    grpc::ServerUnaryReactor::Finish(ToGrpc(status));
+  }
   return this;  // Only for its address: from here on gRPC may delete it at any moment.
 }
+
+void UnaryCall::OnSendInitialMetadataDone(bool /*ok*/) { grpc::ServerUnaryReactor::Finish(std::move(ended_)); }
 
 void UnaryCall::OnCancelled(absl::AnyInvocable<void() &&> cancelled) {
   {

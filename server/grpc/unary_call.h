@@ -21,6 +21,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   static UnaryCall* Start() { return new UnaryCall(); }
 
   // Once. Returns the reactor, so that a handler that fails early can `return call->Finish(status)`.
+  //
+  // CANCELLED without headers before it means to clients that nothing was begun: so gRPC ends what comes as the server stops, and service_config.json has that repeated. So here headers go first.
   grpc::ServerUnaryReactor* Finish(const absl::Status& status);
 
   grpc::ServerUnaryReactor* reactor() { return this; }
@@ -31,7 +33,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
  private:
   UnaryCall() = default;
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnSendInitialMetadataDone(bool ok) override;
   void OnDone() override { delete this; }
+
+  grpc::Status ended_;  // Once the headers are sent.
 
   absl::Mutex mutex_;
   bool is_cancelled_ ABSL_GUARDED_BY(mutex_) = false;

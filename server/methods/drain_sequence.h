@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,22 +17,34 @@
 
 namespace actioncluster {
 
-// Takes this node out of service: the directory says so, its applications, workers and subscribers are told where else to go, new calls are declined, no tasks are taken, and what runs goes on.
+// Takes this node out of service: the directory says so, its applications, workers and subscribers are told where else to go, no tasks are taken, and what runs goes on. Others call its applications
+// only if nobody else offers the method, and these stay until they are elsewhere; when they have gone, or have not though they had time for it, calls are declined.
+//
 // Confined to the I/O thread.
 class DrainSequence {
  public:
   using Done = absl::AnyInvocable<void(uint32_t running) &&>;
 
+  // What may still be begun here meanwhile.
+  enum class Calls {
+    kGoOn,  // Callers that do not listen go on: only what has begun before is waited for, or a drain would never end.
+    kAreOver,  // This node's servers take no more calls: all are waited for.
+  };
+
   DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc);
 
   // Begins, if it has not; then `done` hears how many calls, tasks and operations are still running: 0 as soon as there are none, else what is left after `timeout`.
   // Never inside this call.
-  void Begin(absl::Duration timeout, Done done);
+  void Begin(absl::Duration timeout, Done done, Calls calls = Calls::kGoOn);
 
   bool begun() const { return begun_; }
 
   // Counts what else is running, and has to be waited for; all that are given count. Before the first Begin.
   void AlsoWaitFor(absl::AnyInvocable<size_t() const> running) { also_.push_back(std::move(running)); }
+
+  // Counts who else was told to go elsewhere, and is still here: they are waited for, for half of the first timeout and at most three seconds; applications that
+  // stay until they are elsewhere for four fifths of it. Before the first Begin.
+  void AlsoAwaitLeaving(absl::AnyInvocable<size_t() const> staying) { leaving_.push_back(std::move(staying)); }
 
   // Hears, once, that the drain begins, and the addresses of other nodes. It may not call Begin.
   void OnBegin(absl::AnyInvocable<void(const std::vector<std::string>& alternatives)> listener) {
@@ -44,7 +57,10 @@ class DrainSequence {
     Done done;
   };
 
+  // Whoever is attached, where else to go.
+  void Tell();
   void Check();
+  bool HaveLeft(absl::Time now) const;
   uint32_t Busy() const;
   bool IsOurs(const std::string& address) const;
 
@@ -52,10 +68,17 @@ class DrainSequence {
   MethodHost& host_;
   const Rpc& rpc_;
   bool begun_ = false;
-  CallId newest_ = 0;  // The last call that the drain waits for.
+  bool told_ = false;
+  absl::Time leave_until_;
+  absl::Time stay_until_;
+  absl::Duration settle_;
+  absl::Time settled_at_ = absl::InfiniteFuture();  // Set once calls are declined.
+  CallId newest_ = 0;                               // The last call that the drain waits for.
   absl::AnyInvocable<void(const std::vector<std::string>&)> on_begin_;
   std::vector<absl::AnyInvocable<size_t() const>> also_;
+  std::vector<absl::AnyInvocable<size_t() const>> leaving_;
   std::vector<Waiter> waiters_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   Timer timer_;
 };
 

@@ -35,8 +35,9 @@ MethodHost::AppId MethodHost::Attach(std::shared_ptr<Application> application) {
 }
 
 void MethodHost::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
-                          absl::Duration heartbeat_timeout, absl::AnyInvocable<void(absl::Status) &&> registered) {
-  if (!table_.Register(id, methods, max_in_flight, heartbeat_timeout)) return;
+                          absl::Duration heartbeat_timeout, bool stays,
+                          absl::AnyInvocable<void(absl::Status) &&> registered) {
+  if (!table_.Register(id, methods, max_in_flight, heartbeat_timeout, stays)) return;
   // What it no longer offers will never be confirmed, and its earlier registrations must not wait for that.
   for (Registration& earlier : registrations_) {
     if (earlier.app != id) continue;

@@ -36,17 +36,22 @@ class MethodHost final : public LocalMethods {
   AppId Attach(std::shared_ptr<Application> application);
   // `registered` hears OK when every node finds the methods here, or BACKPLANE_UNAVAILABLE, at once while the bus does not carry; never inside this call. Dropped unrun if the application goes before.
   void Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout,
-                absl::AnyInvocable<void(absl::Status) &&> registered);
+                bool stays, absl::AnyInvocable<void(absl::Status) &&> registered);
   void Heard(AppId id);
   void Reply(AppId id, const std::string& call_id, Outcome outcome);
   void Detach(AppId id);
 
-  // From now on calls are declined, and applications are told where else to go.
+  // From now on applications are told where else to go; those that stay until they are there are called meanwhile.
   void Drain(std::vector<std::string> alternatives) { table_.Drain(std::move(alternatives)); }
+  // From now on calls of what applications offer are declined.
+  void Decline() { table_.Decline(); }
   void CloseAll(const absl::Status& why);
 
   size_t running() const { return table_.running(); }
   size_t applications() const { return table_.applications(); }
+  size_t staying() const { return table_.staying(); }
+  // Whether any application here offers something.
+  bool offers_any() const { return table_.offers_any(); }
 
   // Says which connections this node holds; without it, none. Before calls arrive.
   void SetHolds(absl::AnyInvocable<bool(absl::string_view connection_id) const> holds) { holds_ = std::move(holds); }

@@ -27,7 +27,7 @@ MethodTable::AppId MethodTable::Attach(std::shared_ptr<Application> application,
 }
 
 bool MethodTable::Register(AppId id, std::set<std::string> methods, size_t max_in_flight,
-                           absl::Duration heartbeat_timeout) {
+                           absl::Duration heartbeat_timeout, bool stays) {
   const auto found = apps_.find(id);
   if (found == apps_.end()) return false;
   App& app = found->second;
@@ -40,6 +40,7 @@ bool MethodTable::Register(AppId id, std::set<std::string> methods, size_t max_i
   app.methods = std::move(methods);
   app.max_in_flight = max_in_flight;
   app.heartbeat_timeout = heartbeat_timeout;
+  app.stays = stays;
   return true;
 }
 
@@ -74,7 +75,7 @@ void MethodTable::Detach(AppId id) {
 }
 
 void MethodTable::Run(IncomingCall call, Done done, absl::Time now) {
-  if (draining_) return std::move(done)(Declined(BackplaneUnavailable("this node is draining")));
+  if (declining_) return std::move(done)(Declined(BackplaneUnavailable("this node is draining")));
   AppId app_id = 0;
   bool offered = false;
   App* app = LeastBusy(call.method, &app_id, &offered);
@@ -82,6 +83,7 @@ void MethodTable::Run(IncomingCall call, Done done, absl::Time now) {
     return std::move(done)(Declined(
         MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, absl::StrCat("no application here offers ", call.method))));
   }
+  if (app == nullptr && draining_) return std::move(done)(Declined(BackplaneUnavailable("this node is draining")));
   if (app == nullptr) {
     return std::move(done)(Declined(MakeError(
         v1::ERROR_REASON_LIMIT_EXCEEDED, absl::StrCat("every application that offers ", call.method, " here is busy"),
@@ -114,7 +116,7 @@ MethodTable::App* MethodTable::LeastBusy(const std::string& method, AppId* id, b
   App* best = nullptr;
   for (const AppId candidate : replicas->second) {
     App& app = apps_.at(candidate);
-    if (app.in_flight.size() >= app.max_in_flight) continue;
+    if (app.in_flight.size() >= app.max_in_flight || (draining_ && !app.stays)) continue;
     if (best == nullptr ||
         std::pair(app.in_flight.size(), app.last_picked) < std::pair(best->in_flight.size(), best->last_picked)) {
       best = &app;
@@ -122,6 +124,11 @@ MethodTable::App* MethodTable::LeastBusy(const std::string& method, AppId* id, b
     }
   }
   return best;
+}
+
+size_t MethodTable::staying() const {
+  return static_cast<size_t>(std::count_if(
+      apps_.begin(), apps_.end(), [](const auto& app) { return app.second.stays && !app.second.methods.empty(); }));
 }
 
 void MethodTable::Cancel(const NodeRef& caller, uint64_t id) {

@@ -32,9 +32,10 @@ class MethodTable {
 
   AppId Attach(std::shared_ptr<Application> application, absl::Time now);
 
-  // Replaces what the application offers. `heartbeat_timeout`: it is dead after so much silence; InfiniteDuration: never.
+  // Replaces what the application offers. `heartbeat_timeout`: it is dead after so much silence; InfiniteDuration: never. `stays`: it goes on running calls while the node drains.
   // False: the application is not attached any more.
-  bool Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout);
+  bool Register(AppId id, std::set<std::string> methods, size_t max_in_flight, absl::Duration heartbeat_timeout,
+                bool stays = false);
 
   // The application lives.
   void Heard(AppId id, absl::Time now);
@@ -48,7 +49,7 @@ class MethodTable {
   void Detach(AppId id);
 
   // Runs a call on the least busy application that offers the method. Declines if there is none (METHOD_NOT_FOUND), if all are at their limit or that one
-  // has too much to read (LIMIT_EXCEEDED), or if the node drains (BACKPLANE_UNAVAILABLE).
+  // has too much to read (LIMIT_EXCEEDED), or if the node drains and none of them stays, or after Decline (BACKPLANE_UNAVAILABLE).
   void Run(IncomingCall call, Done done, absl::Time now);
   void Cancel(const NodeRef& caller, uint64_t id);
   void CallerLost(const NodeRef& caller);
@@ -57,8 +58,10 @@ class MethodTable {
   absl::Time Expire(absl::Time now);
   absl::Time next_due() const;
 
-  // From now on every call is declined, and all applications are told, those that come later too.
+  // From now on all applications are told that the node drains, those that come later too. Only those that stay are called any more.
   void Drain(std::vector<std::string> alternatives);
+  // From now on every call is declined.
+  void Decline() { declining_ = true; }
 
   // Ends every stream with this status, and every call.
   void CloseAll(const absl::Status& why);
@@ -67,6 +70,9 @@ class MethodTable {
   std::set<std::string> Methods() const;
   size_t running() const { return calls_.size(); }
   size_t applications() const { return apps_.size(); }
+  bool offers_any() const { return !replicas_.empty(); }
+  // Applications that offer something, and stay while the node drains until they are attached elsewhere.
+  size_t staying() const;
 
  private:
   using CallKey = uint64_t;  // Counts the calls of this node; as a decimal it is the call_id on the stream.
@@ -78,6 +84,7 @@ class MethodTable {
     uint64_t last_picked = 0;
     absl::Time last_heard;
     absl::Duration heartbeat_timeout = absl::InfiniteDuration();
+    bool stays = false;
   };
   struct Running {
     AppId app;
@@ -100,6 +107,7 @@ class MethodTable {
   CallKey next_call_ = 1;
   uint64_t picks_ = 0;
   bool draining_ = false;
+  bool declining_ = false;
   std::vector<std::string> alternatives_;
 };
 

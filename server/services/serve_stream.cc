@@ -134,19 +134,19 @@ absl::Status ServeStream::HandleRegister(const v1::ServeRequest::Register& frame
   }
   registered_ = true;
   const size_t max_in_flight = frame.max_in_flight() == 0 ? kDefaultInFlight : frame.max_in_flight();
-  OnLoop(frame.ByteSizeLong(),
-         [this, methods = OfferedNames(frame), max_in_flight, heartbeat_timeout](HostId id) mutable {
-           host_.Heard(id);
-           host_.Register(id, std::move(methods), max_in_flight, heartbeat_timeout,
-                          [self = Self()](const absl::Status& status) {
-                            if (!status.ok()) return self->End(status, /*flush=*/true);
-                            self->Push(0, [self, node_id = self->membership_.self().id] {
-                              v1::ServeResponse response;
-                              response.mutable_registered()->set_node_id(node_id);
-                              return response;
-                            });
-                          });
-         });
+  OnLoop(frame.ByteSizeLong(), [this, methods = OfferedNames(frame), max_in_flight, heartbeat_timeout,
+                                stays = frame.stays_while_draining()](HostId id) mutable {
+    host_.Heard(id);
+    host_.Register(id, std::move(methods), max_in_flight, heartbeat_timeout, stays,
+                   [self = Self()](const absl::Status& status) {
+                     if (!status.ok()) return self->End(status, /*flush=*/true);
+                     self->Push(0, [self, node_id = self->membership_.self().id] {
+                       v1::ServeResponse response;
+                       response.mutable_registered()->set_node_id(node_id);
+                       return response;
+                     });
+                   });
+  });
   return absl::OkStatus();
 }
 

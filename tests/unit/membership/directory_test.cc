@@ -179,8 +179,12 @@ TEST_F(DirectoryTest, ADrainingNodeOffersNothingButTheNodesOwnMethods) {
   EXPECT_THAT(Apply(DirectoryChange::KIND_UPDATED, 2, Node("a", "1", {"m"}, true)), ElementsAre("draining a/1"));
   EXPECT_THAT(Offering("m"), ElementsAre("b/2"));
   EXPECT_THAT(Offering("node.ping"), ElementsAre("a/1", "b/2"));
+  EXPECT_THAT(directory_.OfferingWhileDraining("m"), ElementsAre(NodeRef{"a", "1"}));
+  EXPECT_THAT(directory_.OfferingWhileDraining("x"), IsEmpty());
+  EXPECT_THAT(directory_.OfferingWhileDraining("node.ping"), IsEmpty());
   EXPECT_THAT(Apply(DirectoryChange::KIND_UPDATED, 3, Node("a", "1", {"m"})), ElementsAre("updated a/1"));
   EXPECT_THAT(Offering("m"), ElementsAre("a/1", "b/2"));
+  EXPECT_THAT(directory_.OfferingWhileDraining("m"), IsEmpty());
 }
 
 TEST_F(DirectoryTest, OneThatDrainsAndChangesOtherwiseGivesBothEvents) {

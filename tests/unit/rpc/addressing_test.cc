@@ -77,12 +77,19 @@ TEST_F(AddressingTest, WhatIsMissingIsNamed) {
   EXPECT_EQ(ReasonOf(Find("m", OneNode{""}).status()), v1::ERROR_REASON_NODE_NOT_FOUND);
 }
 
-TEST_F(AddressingTest, MethodThatOnlyDrainingNodesOfferIsUnavailableAndNotMissing) {
-  internal::v1::NodeRecord draining = Record(kB, {"n"});
+TEST_F(AddressingTest, NodesThatDrainAreAskedWhenNobodyElseIsLeft) {
+  internal::v1::NodeRecord draining = Record(kB, {"m", "n"});
   draining.set_draining(true);
-  directory_.Replace(2, {Record(kA, {"m"}), draining});
-  EXPECT_EQ(ReasonOf(Find("n", AllNodes{}).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
-  EXPECT_EQ(ReasonOf(Find("n", AnyNode{}).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  directory_.Replace(2, {Record(kA, {"m"}), draining, Record(kC, {"m"})});
+  EXPECT_THAT(Find("m", AllNodes{})->nodes, ElementsAre(kA, kC));
+  EXPECT_THAT(Find("n", AllNodes{})->nodes, ElementsAre(kB));
+  EXPECT_THAT(Find("n", AnyNode{})->nodes, ElementsAre(kB));
+  for (int i = 0; i < 20; ++i) {
+    const absl::StatusOr<Addressees> found = Find("m", AnyNode{}, /*self=*/kB);
+    EXPECT_NE(found->nodes.front(), kB);
+    ASSERT_EQ(found->fallbacks.size(), 2u);
+    EXPECT_EQ(found->fallbacks.back(), kB);
+  }
   EXPECT_EQ(ReasonOf(Find("x", AnyNode{}).status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
 }
 

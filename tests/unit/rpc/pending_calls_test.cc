@@ -247,6 +247,47 @@ TEST_F(PendingCallsTest, LateWordOfThePublishToOneNodeDoesNotTouchTheFallback) {
   EXPECT_TRUE(calls_.Accept(1, kB.boot, Result("b")));
 }
 
+TEST_F(PendingCallsTest, WhenAllHaveDeclinedWhoeverAskedMayKnowOthers) {
+  OpenFirst(1, {kA}, {kB});
+  std::vector<absl::Status> told;
+  calls_.OnDeclined(1, [&](const absl::Status& why) { told.push_back(why); });
+  calls_.Accept(1, kA.boot, Declined(NotOffered()));
+  EXPECT_THAT(told, IsEmpty()) << "there is a fallback";
+  calls_.Unreachable(1, kB.boot);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(ReasonOf(told[0]), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_FALSE(Ended(1));
+  Expect(1, {kC}, {});
+  calls_.Accept(1, kC.boot, Declined(Draining()));
+  EXPECT_EQ(told.size(), 2u);
+  Expect(1, {kA}, {});
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Result("a")));
+  EXPECT_TRUE(End(1).ok());
+}
+
+TEST_F(PendingCallsTest, NobodyElseIsAskedOnceANodeMayHaveRunTheCallOrAllAreBusy) {
+  const auto never = [](const absl::Status& why) { ADD_FAILURE() << why; };
+  OpenFirst(1, {kA});
+  calls_.OnDeclined(1, never);
+  calls_.Delivered(1, {kA.boot});
+  calls_.Lost(kA.boot);
+  EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_HANDLER_FAILED);
+  OpenFirst(2, {kA, kB});
+  calls_.OnDeclined(2, never);
+  calls_.Accept(2, kA.boot, Declined(NotOffered()));
+  calls_.Accept(2, kB.boot, Declined(Overloaded()));
+  EXPECT_EQ(ReasonOf(End(2)), v1::ERROR_REASON_LIMIT_EXCEEDED);
+}
+
+TEST_F(PendingCallsTest, ACallThatAllHaveDeclinedStillExpires) {
+  OpenFirst(1, {kA});
+  calls_.OnDeclined(1, [](const absl::Status&) {});
+  calls_.Accept(1, kA.boot, Declined(NotOffered()));
+  EXPECT_FALSE(Ended(1));
+  calls_.Expire(kDue);
+  EXPECT_EQ(ReasonOf(End(1)), v1::ERROR_REASON_RPC_TIMEOUT);
+}
+
 TEST_F(PendingCallsTest, EveryReplyIsReportedAndTheLastEndsTheCall) {
   OpenEvery(1, {kA, kB, kC});
   calls_.Accept(1, kB.boot, Result("b"));

@@ -360,11 +360,35 @@ TEST_F(MethodTableTest, WhileDrainingCallsAreDeclinedAndRunningOnesEndNormally) 
   Run(1);
   table_.Drain({"host:1"});
   EXPECT_THAT(app.stream->drains, ElementsAre(ElementsAre("host:1")));
+  EXPECT_EQ(table_.staying(), 0U);
   Run(2);
   EXPECT_THAT(Ends(), ElementsAre("2: declined BACKPLANE_UNAVAILABLE"));
   EXPECT_TRUE(table_.Reply(app.id, app.stream->ids[0], Result("done")));
   EXPECT_EQ(Ends().back(), "1: done");
   EXPECT_THAT(Attach({"late"}).stream->drains, ElementsAre(ElementsAre("host:1")));
+}
+
+TEST_F(MethodTableTest, WhileDrainingThoseThatStayAreCalledUntilTheyWithdrawOrAllIsDeclined) {
+  const App leaving = Attach({"m"});
+  const App staying = Attach({"m"});
+  table_.Register(staying.id, {"m", "n"}, 64, absl::InfiniteDuration(), /*stays=*/true);
+  table_.Drain({"host:1"});
+  EXPECT_EQ(table_.staying(), 1U);
+  for (uint64_t id = 1; id <= 3; ++id) Run(id);
+  EXPECT_THAT(leaving.stream->ids, IsEmpty());
+  EXPECT_EQ(staying.stream->ids.size(), 3U);
+  table_.Register(staying.id, {"n"}, 64, absl::InfiniteDuration(), /*stays=*/true);
+  Run(4);
+  EXPECT_THAT(Ends(), ElementsAre("4: declined BACKPLANE_UNAVAILABLE"));
+  Run(5, "n");
+  EXPECT_EQ(staying.stream->ids.size(), 4U);
+  table_.Decline();
+  Run(6, "n");
+  EXPECT_EQ(Ends().back(), "6: declined BACKPLANE_UNAVAILABLE");
+  EXPECT_TRUE(table_.Reply(staying.id, staying.stream->ids[0], Result("done")));
+  EXPECT_EQ(Ends().back(), "1: done");
+  table_.Register(staying.id, {}, 64, absl::InfiniteDuration(), /*stays=*/true);
+  EXPECT_EQ(table_.staying(), 0U);
 }
 
 TEST_F(MethodTableTest, CloseAllEndsEveryStreamAndEveryCall) {
