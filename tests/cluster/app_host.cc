@@ -38,6 +38,7 @@ v1::ServeRequest RegisterFrame(const AppHost::Handlers& handlers, const AppHost:
     }
   }
   registering.set_max_in_flight(options.max_in_flight);
+  registering.set_stays_while_draining(options.stays);
   if (options.heartbeat_timeout.has_value()) {
     registering.mutable_heartbeat_timeout()->set_seconds(absl::ToInt64Seconds(*options.heartbeat_timeout));
   }
@@ -61,6 +62,13 @@ AppHost::~AppHost() {
 bool AppHost::Send(const v1::ServeRequest& frame) {
   absl::MutexLock lock(&writing_);
   return stream_->Write(frame);
+}
+
+void AppHost::Withdraw() {
+  v1::ServeRequest frame;
+  frame.mutable_register_();
+  CHECK(Send(frame));
+  CHECK_NE(registered_.Next(), "");
 }
 
 void AppHost::SendReply(const std::string& call_id, Reply reply) {

@@ -34,6 +34,7 @@ class AppHost {
     uint32_t max_in_flight = 0;
     std::optional<absl::Duration> heartbeat_timeout = std::nullopt;
     bool send_register = true;
+    bool stays = false;  // While its node drains.
   };
 
   // Registered when it returns: fails the program if the node does not say so.
@@ -45,6 +46,8 @@ class AppHost {
   AppHost& operator=(const AppHost&) = delete;
 
   bool Send(const v1::ServeRequest& frame);
+  // Offers nothing any more; confirmed when it returns.
+  void Withdraw();
   void SendReply(const std::string& call_id, Reply reply);
   // The stream is torn, as by a process that dies.
   void HangUp() { context_.TryCancel(); }

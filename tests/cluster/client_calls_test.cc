@@ -173,6 +173,17 @@ TEST(ClientCallsTest, TheTokenIsShownWithEveryCall) {
   EXPECT_EQ(events.size(), 0U) << "the last event is the last";
 }
 
+TEST(ClientCallsTest, AHandlersOwnCancelledIsNotTakenForACallThatNobodyHasBegun) {
+  Cluster cluster(1);
+  const AppHost app(cluster.node(1),
+                    {{"give up", [](const AppHost::Frame::Call&) { return ErrorOf(grpc::CANCELLED, "enough"); }}});
+  const auto client = NewClient(cluster.node(1));
+  const absl::Status failed = client->Call(Request("give up")).status();
+  EXPECT_TRUE(absl::IsCancelled(failed)) << failed;
+  EXPECT_EQ(ReasonOf(failed), v1::ERROR_REASON_HANDLER_FAILED);
+  EXPECT_EQ(app.calls().size(), 1U) << "gRPC would repeat what says CANCELLED before any headers";
+}
+
 TEST(ClientCallsTest, OfSeveralAddressesTheNextIsTakenWhenOneIsGone) {
   Cluster cluster(2);
   const auto client = NewClient({.addresses = {cluster.node(1).address(), cluster.node(2).address()}});

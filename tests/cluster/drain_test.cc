@@ -1,10 +1,14 @@
 // Nodes come and go, and whoever watches is told.
 
 #include <gmock/gmock.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -102,6 +106,103 @@ TEST(DrainTest, SigtermDrainsSoThatRunningCallsEndWell) {
   EXPECT_EQ(running.response.result().number_value(), 2) << testing::PrintToString(running);
   EXPECT_EQ(cluster.node(2).program().Wait(), std::make_optional(0));
   app.AwaitEnd();
+}
+
+TEST(DrainTest, TheOnlyHostIsCalledWhereItIsUntilItHasWithdrawn) {
+  Cluster cluster(3);
+  AppHost two(cluster.node(2), {{"work", Returning("2")}}, {.stays = true});
+  ASSERT_TRUE(Call(cluster.node(1), ToAny(Request("work"))).ok());
+  v1::DrainResponse drained;
+  std::thread draining([&] { drained = Drain(cluster.node(1), kTwo, 60); });
+  two.drainings().Next();
+  for (const v1::CallRequest& request : {Request("work"), ToAny(Request("work")), ToNode(kTwo, Request("work"))}) {
+    const Answer answer = Call(cluster.node(1), request);
+    EXPECT_EQ(answer.response.node_id(), kTwo) << testing::PrintToString(answer);
+  }
+  const AppHost three(cluster.node(3), {{"work", Returning("3")}});
+  AwaitOffers(cluster.nodes());
+  EXPECT_EQ(Call(cluster.node(1), ToAny(Request("work"))).response.node_id(), kThree) << "there is another now";
+  two.Withdraw();
+  // Within its own limit for those who do not go, or this would take half a minute.
+  draining.join();
+  EXPECT_EQ(drained.calls_running(), 0U);
+  EXPECT_EQ(Call(cluster.node(2), ToAny(Request("work"))).response.node_id(), kThree);
+}
+
+TEST(DrainTest, CallsWaitForTheOnlyHostWhileItIsBetweenTwoNodes) {
+  Cluster cluster(3);
+  auto two = std::make_unique<AppHost>(cluster.node(2), AppHost::Handlers{{"work", Returning("2")}});
+  ASSERT_TRUE(Call(cluster.node(1), ToAny(Request("work"))).ok());
+  cluster.node(2).program().Signal(SIGTERM);
+  two->drainings().Next();
+  Answer declined;
+  std::thread calling([&] { declined = Call(cluster.node(1), ToAny(Request("work"))); });
+  two.reset();
+  EXPECT_EQ(cluster.node(2).program().Wait(), std::make_optional(0));
+  Answer late;
+  std::thread calling_late([&] { late = Call(cluster.node(3), Request("work")); });
+  const AppHost three(cluster.node(3), {{"work", Returning("3")}});
+  calling.join();
+  calling_late.join();
+  EXPECT_EQ(declined.response.node_id(), kThree) << testing::PrintToString(declined);
+  EXPECT_EQ(late.response.node_id(), kThree) << testing::PrintToString(late);
+}
+
+TEST(DrainTest, WhatDoesNotComeBackFromADrainIsMissingAfterAMoment) {
+  Cluster cluster(2);
+  auto two = std::make_unique<AppHost>(cluster.node(2), AppHost::Handlers{{"work", Returning("2")}});
+  ASSERT_TRUE(Call(cluster.node(1), ToAny(Request("work"))).ok());
+  cluster.node(2).program().Signal(SIGTERM);
+  two->drainings().Next();
+  two.reset();
+  EXPECT_EQ(cluster.node(2).program().Wait(), std::make_optional(0));
+  EXPECT_EQ(Call(cluster.node(1), ToAny(Request("work"))).reason(), "METHOD_NOT_FOUND");
+  EXPECT_EQ(Call(cluster.node(1), ToAny(Request("never there"))).reason(), "METHOD_NOT_FOUND");
+}
+
+TEST(DrainTest, ANodeThatStopsTakesNoConnectionAndFinishesTheCallsThatItHas) {
+  Cluster cluster(2);
+  AppHost app(cluster.node(1), {{"work", NeverAnswering()}});
+  Answer running;
+  std::thread calling([&] { running = Call(cluster.node(2), Within(absl::Seconds(30), Request("work"))); });
+  const std::string call_id = app.calls().Next().call_id();
+  const NodeWatch watch(cluster.node(1));
+  cluster.node(2).program().Signal(SIGTERM);
+  watch.AwaitEvent(Watch::EVENT_DRAINING, kTwo);
+  EXPECT_EQ(CallRaw(cluster.node(2).NewChannel(), "/actioncluster.v1.ClusterService/ListNodes", "").status.error_code(),
+            grpc::UNAVAILABLE);
+  EXPECT_EQ(Call(cluster.node(2), Request("node.ping")).code(), grpc::UNAVAILABLE)
+      << "it is made elsewhere, and there is none";
+  app.SendReply(call_id, ResultOf("1"));
+  calling.join();
+  EXPECT_EQ(running.response.result().number_value(), 1) << testing::PrintToString(running);
+  EXPECT_EQ(cluster.node(2).program().Wait(), std::make_optional(0));
+  watch.AwaitEvent(Watch::EVENT_LEFT, kTwo);
+}
+
+TEST(DrainTest, AStreamThatNobodyEndsDoesNotHoldUpAStop) {
+  Cluster cluster(1);
+  grpc::GenericStub stub(cluster.node(1).NewChannel());
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto health = stub.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  void* tag;
+  bool ok = false;
+  health->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  health->Write(grpc::ByteBuffer(), nullptr);
+  queue.Next(&tag, &ok);
+  grpc::ByteBuffer state;
+  health->Read(&state, nullptr);
+  queue.Next(&tag, &ok);
+  ASSERT_TRUE(ok) << "the watch stands";
+  ExpectCleanStop(cluster.node(1).program());
+  EXPECT_FALSE(std::filesystem::exists(cluster.node(1).pid_path()));
+  grpc::Status end;
+  health->Finish(&end, nullptr);
+  queue.Next(&tag, &ok);
+  EXPECT_EQ(end.error_code(), grpc::UNAVAILABLE) << "CANCELLED would say that it was never begun";
+  queue.Shutdown();
 }
 
 TEST(DrainTest, ShutdownByACallStopsThatNodeInGoodOrder) {

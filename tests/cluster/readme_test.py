@@ -82,9 +82,6 @@ class Readme:
         self.section = next(s for s in sections if s.startswith(TITLES[LANGUAGE] + "\n"))
         self.python = next(s for s in sections if s.startswith("Python\n"))
 
-    def service_config(self):
-        return re.search(r"```json\n(.*?)```", self.intro, re.S)[1]
-
     def folder_command(self):
         return re.search(r"```sh\n(.*?)```", self.intro, re.S)[1]
 
@@ -190,7 +187,6 @@ def try_programs(readme, cluster, folder):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    (folder / "reads.json").write_text(readme.service_config())
     run(readme.set_up_commands(), folder, SET_UP_LIMIT_S)
 
     def call():

@@ -266,7 +266,7 @@ TEST_F(ServicesTest, NodesCallEachOtherByMethodsThatCallersCannotName) {
       std::move(done)({.kind = Outcome::Kind::kResult, .result = std::move(call.arguments), .error = {}});
     });
     // What nodes ask of each other goes on while applications' calls are declined.
-    other.rooms().host.Drain({});
+    other.rooms().host.Decline();
   });
   fakes::Waiter<absl::StatusOr<CallResult>> done;
   node_.rooms().rpc.Call({.method = "node.test.echo",
