@@ -16,9 +16,9 @@ constexpr int kMaxLoads = 8;
 
 std::string WaitFor(const LinkOptions& options) {
   if (options.ack_replicas == 0) return "";
-  return Command(
-             {"WAIT", absl::StrCat(options.ack_replicas), absl::StrCat(absl::ToInt64Milliseconds(options.ack_timeout))})
-      .wire();
+  const std::string replicas = absl::StrCat(options.ack_replicas);
+  const std::string timeout = absl::StrCat(absl::ToInt64Milliseconds(options.ack_timeout));
+  return Command({"WAIT", replicas, timeout}).wire();
 }
 
 }  // namespace
