@@ -10,7 +10,7 @@
 #include "tests/cluster/app_host.h"
 #include "tests/cluster/calls.h"
 #include "tests/cluster/cluster.h"
-#include "tests/fakes/redis_relay.h"
+#include "tests/fakes/redis_proxy.h"
 #include "tests/fakes/subscription.h"
 
 namespace actioncluster::cluster {
@@ -50,21 +50,21 @@ class OutageBusTest : public testing::Test {
   }
 
   fakes::RedisServer redis_;
-  fakes::RedisRelay relay_{redis_.unix_path()};
-  Cluster cluster_{2, {.flags = {}, .redis = {}, .redis_url = absl::StrCat("redis://127.0.0.1:", relay_.port())}};
+  fakes::RedisProxy proxy_{redis_.unix_path()};
+  Cluster cluster_{2, {.flags = {}, .redis = {}, .redis_url = proxy_.url()}};
   const AppHost app_{cluster_.node(2), {{"echo", Echoing()}}};
 };
 
 TEST_F(OutageBusTest, ANodeWhoseSubscriberHearsNothingDoesNotServeAndServesWhenItHearsAgain) {
   Subscription news(cluster_.node(2).pubsub(), {{"news"}});
   EXPECT_NE(news.AwaitOpen(), "");
-  relay_.HoldSubscribers();
+  proxy_.SetMode(fakes::RedisProxy::Mode::kDeaf);
   ExpectAll(false);
   // It is said, and not taken for a timeout or for what nobody offers.
   const Answer deaf = Call(cluster_.node(1), Request("echo", "[1]"));
   EXPECT_EQ(deaf.reason(), "BACKPLANE_UNAVAILABLE") << testing::PrintToString(deaf);
   EXPECT_LT(deaf.took, absl::Milliseconds(500));
-  relay_.LetGo();
+  proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
   ExpectAll(true);
   ExpectAllWorks();
   // What was missed, nobody knows; that something may be is told.

@@ -63,7 +63,7 @@ class ConnectionHistoryTest : public ::testing::Test {
   }
   // Cuts node_ from what is said, until proxy_ lets it in again; what it sends itself gets through.
   void CutFeed() {
-    proxy_.Refuse(true);
+    proxy_.SetMode(fakes::RedisProxy::Mode::kRefuse);
     redis_.Command({"CLIENT", "KILL", "TYPE", "pubsub"});
   }
 
@@ -165,7 +165,7 @@ TEST_F(ConnectionHistoryTest, WhoDidNotHearThatItsRoomWasMadeAnewIsToldAfterTheC
   EXPECT_TRUE(amy.frames().Next().missed().gap());
   DestroyRoom(other_, "hall");
   CreateRoom(other_, "hall");
-  proxy_.Refuse(false);
+  proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
   const v1::OpenResponse left =
       amy.frames().NextThat([](const v1::OpenResponse& frame) { return !frame.has_missed(); });
   EXPECT_EQ(left.left().room(), "hall");
@@ -189,7 +189,7 @@ TEST_F(ConnectionHistoryTest, AfterACutEachMemberIsCaughtUpOrToldOfAGapOnce) {
     EXPECT_TRUE(cat.frames().Next().missed().gap());
     Say("kept", 0, 300);
     Say("plain", 0, 1);
-    proxy_.Refuse(false);
+    proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
     for (const HostClient* client : {&amy, &bob}) ASSERT_NO_FATAL_FAILURE(ExpectTexts(*client, 0, 300));
     Say("kept", 300, 301);
     Say("plain", 1, 2);
