@@ -1,25 +1,42 @@
 // Preloaded into a program, it has the program's wall clock wrong by ACTIONTEST_CLOCK_SHIFT_S seconds, as on a machine
-// whose clock was never set. What waits until a time of that clock waits as long as it means to: the kernel, which has
+// whose clock was never set; or by as many as the file ACTIONTEST_CLOCK_SHIFT_FILE says now, an int64_t in this machine's
+// order of bytes, as on one whose clock is set again and again. What waits until a time of that clock waits as long as it means to: the kernel, which has
 // the right time, is told the right time.
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cstdarg>
+#include <cstdint>
 #include <cstdlib>
 
 namespace {
+
+// Nothing: there is none, or it cannot be read.
+const int64_t* File() {
+  const char* const path = std::getenv("ACTIONTEST_CLOCK_SHIFT_FILE");
+  if (path == nullptr) return nullptr;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return nullptr;
+  void* const memory = mmap(nullptr, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+  close(fd);
+  return memory == MAP_FAILED ? nullptr : static_cast<const int64_t*>(memory);
+}
 
 time_t Shift() {
   static const time_t shift = [] {
     const char* const text = std::getenv("ACTIONTEST_CLOCK_SHIFT_S");
     return text == nullptr ? 0 : static_cast<time_t>(std::atoll(text));
   }();
-  return shift;
+  static const int64_t* const file = File();
+  return file == nullptr ? shift : static_cast<time_t>(__atomic_load_n(file, __ATOMIC_RELAXED));
 }
 
 template <class Function>

@@ -1,0 +1,161 @@
+#include "tests/chaos/backing.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "glog/logging.h"
+#include "tests/cluster/program.h"
+
+namespace actioncluster::chaos {
+namespace {
+
+using cluster::Await;
+using fakes::RedisServer;
+
+constexpr size_t kSentinels = 3;
+constexpr char kName[] = "main";
+constexpr absl::Duration kLimit = absl::Seconds(30);
+constexpr absl::Duration kPauseOfWrites = absl::Seconds(10);  // Longer than a failover takes; it ends with it.
+
+std::string Text(const redis::Reply& reply) { return std::string(reply.view().String().value_or("")); }
+
+// A line of INFO replication; empty if there is none.
+std::string Replication(RedisServer& server, const std::string& name) {
+  const std::string info = Text(server.Command({"INFO", "replication"}));
+  for (absl::string_view line : absl::StrSplit(info, "\r\n")) {
+    if (absl::ConsumePrefix(&line, absl::StrCat(name, ":"))) return std::string(line);
+  }
+  return "";
+}
+
+int64_t Offset(RedisServer& server) {
+  int64_t offset = 0;
+  CHECK(absl::SimpleAtoi(Replication(server, "master_repl_offset"), &offset));
+  return offset;
+}
+
+bool IsMaster(RedisServer& server) { return Replication(server, "role") == "master"; }
+
+// What the sentinel knows of the master's only replica.
+std::string OfReplica(RedisServer& sentinel, const std::string& field) {
+  const redis::Reply replicas = sentinel.Command({"SENTINEL", "REPLICAS", kName});
+  if (replicas.view().size() != 1) return "";
+  for (size_t i = 0; i + 1 < replicas.view()[0].size(); i += 2) {
+    if (replicas.view()[0][i].String().value_or("") == field)
+      return std::string(replicas.view()[0][i + 1].String().value_or(""));
+  }
+  return "";
+}
+
+void Must(absl::FunctionRef<bool()> condition, absl::string_view what) {
+  const bool came = Await(condition, kLimit);
+  CHECK(came) << what;
+}
+
+}  // namespace
+
+SingleRedis::SingleRedis() : server_({.password = "", .args = {"--appendonly", "yes", "--appendfsync", "always"}}) {}
+
+SentinelRedis::SentinelRedis() {
+  for (int i = 0; i < 2; ++i) {
+    servers_.push_back(&redis_.emplace_back(
+        RedisServer::Options{.tcp = true, .password = "", .args = {"--repl-diskless-sync-delay", "0"}}));
+  }
+  servers_[1]->Command({"REPLICAOF", "127.0.0.1", absl::StrCat(servers_[0]->port())});
+  for (size_t i = 0; i < kSentinels; ++i) {
+    sentinels_.emplace_back(
+        RedisServer::Options{.password = "",
+                             .sentinel = absl::StrCat("sentinel monitor ", kName, " 127.0.0.1 ", servers_[0]->port(),
+                                                      " 2\nsentinel down-after-milliseconds ", kName,
+                                                      " 1000\nsentinel failover-timeout ", kName, " 3000\n"),
+                             .args = {}});
+  }
+  AwaitReady();
+}
+
+std::string SentinelRedis::url() const {
+  std::string url = "redis+sentinel://";
+  for (const RedisServer& sentinel : sentinels_)
+    absl::StrAppend(&url, &sentinel == &sentinels_.front() ? "" : ",", "127.0.0.1:", sentinel.port());
+  return absl::StrCat(url, "/", kName);
+}
+
+void SentinelRedis::AwaitReady() {
+  Must([this] { return Replication(*servers_[1 - master_], "master_link_status") == "up"; },
+       "the replica does not follow its master");
+  for (RedisServer& sentinel : sentinels_) {
+    Must([&] { return OfReplica(sentinel, "master-link-status") == "ok" && OfReplica(sentinel, "flags") == "slave"; },
+         "a sentinel does not see the replica");
+    Must(
+        [&] {
+          return sentinel.Command({"SENTINEL", "SENTINELS", kName}).view().size() == kSentinels - 1;
+        },
+        "the sentinels do not see each other");
+  }
+}
+
+std::string SentinelRedis::MasterBy(RedisServer& sentinel) const {
+  const redis::Reply address = sentinel.Command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", kName});
+  return address.view().size() == 2 ? std::string(address.view()[1].String().value_or("")) : "";
+}
+
+void SentinelRedis::AwaitOther() {
+  RedisServer& other = *servers_[1 - master_];
+  for (RedisServer& sentinel : sentinels_) {
+    Must([&] { return MasterBy(sentinel) == absl::StrCat(other.port()); }, "a sentinel does not name the new master");
+  }
+  Must([&] { return IsMaster(other); }, "the new master is none");
+  master_ = 1 - master_;
+}
+
+void SentinelRedis::FailOver(bool paused) {
+  RedisServer& replica = *servers_[1 - master_];
+  if (paused) {
+    master().Command({"CLIENT", "PAUSE", absl::StrCat(absl::ToInt64Milliseconds(kPauseOfWrites)), "WRITE"});
+    Must([&] { return Offset(replica) == Offset(master()); }, "the replica does not get all that its master has");
+  }
+  // One that has just seen another failover says that it is not in the mood.
+  Must(
+      [this] {
+        return !sentinels_.front().Command({"SENTINEL", "FAILOVER", kName}).view().is_error();
+      },
+      "no sentinel fails over");
+  AwaitOther();
+}
+
+int64_t SentinelRedis::KillMaster(absl::Duration cut_off) {
+  RedisServer& replica = *servers_[1 - master_];
+  // The replica is asked first: rather too much than too little.
+  const int64_t heard = Offset(replica);
+  if (cut_off > absl::ZeroDuration()) {
+    // It would be connected again at once.
+    replica.Pause();
+    master().Command({"CLIENT", "KILL", "TYPE", "replica"});
+    absl::SleepFor(cut_off);
+  }
+  const int64_t lag = Offset(master()) - heard;
+  master().Kill();
+  killed_ = true;
+  if (cut_off > absl::ZeroDuration()) replica.Resume();
+  AwaitOther();
+  return lag;
+}
+
+void SentinelRedis::BringBack() {
+  RedisServer& former = *servers_[1 - master_];
+  if (std::exchange(killed_, false)) former.Start();
+  // The sentinels would see to that themselves, ten seconds later.
+  former.Command({"REPLICAOF", "127.0.0.1", absl::StrCat(master().port())});
+  former.Command({"CLIENT", "UNPAUSE"});
+  AwaitReady();
+}
+
+}  // namespace actioncluster::chaos

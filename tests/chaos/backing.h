@@ -1,0 +1,67 @@
+#ifndef ACTIONCLUSTER_TESTS_CHAOS_BACKING_H_
+#define ACTIONCLUSTER_TESTS_CHAOS_BACKING_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "tests/fakes/redis_server.h"
+
+namespace actioncluster::chaos {
+
+// The Redis of a drill. To be used from the main thread.
+class Backing {
+ public:
+  virtual ~Backing() = default;
+  // For `--redis`.
+  virtual std::string url() const = 0;
+  // The one that is written to.
+  virtual fakes::RedisServer& master() = 0;
+};
+
+// One that writes down each command before it answers, and has it again when it was killed.
+class SingleRedis : public Backing {
+ public:
+  SingleRedis();
+  std::string url() const override { return server_.url(); }
+  fakes::RedisServer& master() override { return server_; }
+
+ private:
+  fakes::RedisServer server_;
+};
+
+// A master, a replica, and three sentinels.
+class SentinelRedis : public Backing {
+ public:
+  SentinelRedis();
+  std::string url() const override;
+  fakes::RedisServer& master() override { return *servers_[master_]; }
+
+  // What follows fails the program if it does not come about.
+
+  // The sentinels know of a replica that has all, and could fail over.
+  void AwaitReady();
+  // Asks a sentinel for a failover, and awaits it. `paused`: the master takes no writes from the moment before, until its replica has all.
+  void FailOver(bool paused);
+  // SIGKILL to the master, and its failover awaited. Not zero: its replica has been cut off for so long when that happens. How far the replica was behind, in bytes.
+  int64_t KillMaster(absl::Duration cut_off);
+  // Whoever was the master before is a replica of the one that is now, also if it was killed.
+  void BringBack();
+
+ private:
+  // All sentinels name the other server, and it says that it is the master.
+  void AwaitOther();
+  std::string MasterBy(fakes::RedisServer& sentinel) const;
+
+  std::deque<fakes::RedisServer> redis_;
+  std::deque<fakes::RedisServer> sentinels_;
+  std::deque<fakes::RedisServer*> servers_;
+  size_t master_ = 0;
+  bool killed_ = false;
+};
+
+}  // namespace actioncluster::chaos
+
+#endif  // ACTIONCLUSTER_TESTS_CHAOS_BACKING_H_
