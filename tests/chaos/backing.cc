@@ -25,11 +25,19 @@ constexpr char kName[] = "main";
 constexpr absl::Duration kLimit = absl::Seconds(30);
 constexpr absl::Duration kPauseOfWrites = absl::Seconds(10);  // Longer than a failover takes; it ends with it.
 
+// On a connection that sentinels may close at any moment, as they do at a failover: what is asked is repeated.
+redis::Reply Ask(RedisServer& server, const std::vector<std::string>& args) {
+  std::optional<redis::Reply> reply;
+  const bool answered = Await([&] { return (reply = server.TryCommand(args)).has_value(); }, kLimit);
+  CHECK(answered) << args[0];
+  return *std::move(reply);
+}
+
 std::string Text(const redis::Reply& reply) { return std::string(reply.view().String().value_or("")); }
 
 // A line of INFO replication; empty if there is none.
 std::string Replication(RedisServer& server, const std::string& name) {
-  const std::string info = Text(server.Command({"INFO", "replication"}));
+  const std::string info = Text(Ask(server, {"INFO", "replication"}));
   for (absl::string_view line : absl::StrSplit(info, "\r\n")) {
     if (absl::ConsumePrefix(&line, absl::StrCat(name, ":"))) return std::string(line);
   }
@@ -46,7 +54,7 @@ bool IsMaster(RedisServer& server) { return Replication(server, "role") == "mast
 
 // What the sentinel knows of the master's only replica.
 std::string OfReplica(RedisServer& sentinel, const std::string& field) {
-  const redis::Reply replicas = sentinel.Command({"SENTINEL", "REPLICAS", kName});
+  const redis::Reply replicas = Ask(sentinel, {"SENTINEL", "REPLICAS", kName});
   if (replicas.view().size() != 1) return "";
   for (size_t i = 0; i + 1 < replicas.view()[0].size(); i += 2) {
     if (replicas.view()[0][i].String().value_or("") == field)
@@ -69,7 +77,7 @@ SentinelRedis::SentinelRedis() {
     servers_.push_back(&redis_.emplace_back(
         RedisServer::Options{.tcp = true, .password = "", .args = {"--repl-diskless-sync-delay", "0"}}));
   }
-  servers_[1]->Command({"REPLICAOF", "127.0.0.1", absl::StrCat(servers_[0]->port())});
+  Ask(*servers_[1], {"REPLICAOF", "127.0.0.1", absl::StrCat(servers_[0]->port())});
   for (size_t i = 0; i < kSentinels; ++i) {
     sentinels_.emplace_back(
         RedisServer::Options{.password = "",
@@ -96,14 +104,14 @@ void SentinelRedis::AwaitReady() {
          "a sentinel does not see the replica");
     Must(
         [&] {
-          return sentinel.Command({"SENTINEL", "SENTINELS", kName}).view().size() == kSentinels - 1;
+          return Ask(sentinel, {"SENTINEL", "SENTINELS", kName}).view().size() == kSentinels - 1;
         },
         "the sentinels do not see each other");
   }
 }
 
 std::string SentinelRedis::MasterBy(RedisServer& sentinel) const {
-  const redis::Reply address = sentinel.Command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", kName});
+  const redis::Reply address = Ask(sentinel, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", kName});
   return address.view().size() == 2 ? std::string(address.view()[1].String().value_or("")) : "";
 }
 
@@ -119,13 +127,13 @@ void SentinelRedis::AwaitOther() {
 void SentinelRedis::FailOver(bool paused) {
   RedisServer& replica = *servers_[1 - master_];
   if (paused) {
-    master().Command({"CLIENT", "PAUSE", absl::StrCat(absl::ToInt64Milliseconds(kPauseOfWrites)), "WRITE"});
+    Ask(master(), {"CLIENT", "PAUSE", absl::StrCat(absl::ToInt64Milliseconds(kPauseOfWrites)), "WRITE"});
     Must([&] { return Offset(replica) == Offset(master()); }, "the replica does not get all that its master has");
   }
   // One that has just seen another failover says that it is not in the mood.
   Must(
       [this] {
-        return !sentinels_.front().Command({"SENTINEL", "FAILOVER", kName}).view().is_error();
+        return !Ask(sentinels_.front(), {"SENTINEL", "FAILOVER", kName}).view().is_error();
       },
       "no sentinel fails over");
   AwaitOther();
@@ -138,7 +146,7 @@ int64_t SentinelRedis::KillMaster(absl::Duration cut_off) {
   if (cut_off > absl::ZeroDuration()) {
     // It would be connected again at once.
     replica.Pause();
-    master().Command({"CLIENT", "KILL", "TYPE", "replica"});
+    Ask(master(), {"CLIENT", "KILL", "TYPE", "replica"});
     absl::SleepFor(cut_off);
   }
   const int64_t lag = Offset(master()) - heard;
@@ -153,8 +161,8 @@ void SentinelRedis::BringBack() {
   RedisServer& former = *servers_[1 - master_];
   if (std::exchange(killed_, false)) former.Start();
   // The sentinels would see to that themselves, ten seconds later.
-  former.Command({"REPLICAOF", "127.0.0.1", absl::StrCat(master().port())});
-  former.Command({"CLIENT", "UNPAUSE"});
+  Ask(former, {"REPLICAOF", "127.0.0.1", absl::StrCat(master().port())});
+  Ask(former, {"CLIENT", "UNPAUSE"});
   AwaitReady();
 }
 

@@ -5,6 +5,8 @@
 //   build/release/chaos --list
 //
 // What happens, when, and to whom follows from the seed; what it meets depends on the machine. The status is 0 only if no invariant is broken. See tests/drills/README.md for long ones.
+#include <signal.h>
+
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -100,6 +102,7 @@ int Main(const std::vector<std::string>& args) {
 
 int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  signal(SIGPIPE, SIG_IGN);  // Connections to Redis break under our hands.
   FLAGS_logtostderr = true;
   FLAGS_minloglevel = google::WARNING;
   google::InitGoogleLogging(argv[0]);

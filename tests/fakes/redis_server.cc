@@ -101,7 +101,8 @@ bool RedisServer::TryConnect() {
   if (connection == nullptr || connection->err != 0) return false;
   redisSetTimeout(connection, timeval{.tv_sec = 20, .tv_usec = 0});
   if (!options_.password.empty() && Command({"AUTH", options_.password}).view().is_error()) return false;
-  return !Command({"PING"}).view().is_error();
+  const std::optional<redis::Reply> pong = TryCommand({"PING"});
+  return pong.has_value() && !pong->view().is_error();
 }
 
 void RedisServer::Disconnect() {
@@ -144,6 +145,12 @@ void RedisServer::Pause() { CHECK_EQ(kill(pid_, SIGSTOP), 0); }
 void RedisServer::Resume() { CHECK_EQ(kill(pid_, SIGCONT), 0); }
 
 redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
+  std::optional<redis::Reply> reply = TryCommand(args);
+  CHECK(reply.has_value()) << args[0] << ": " << connection_->errstr;
+  return *std::move(reply);
+}
+
+std::optional<redis::Reply> RedisServer::TryCommand(const std::vector<std::string>& args) {
   if (connection_ == nullptr || connection_->err != 0) CHECK(TryConnect()) << "no redis-server for " << args[0];
   std::vector<const char*> data;
   std::vector<size_t> sizes;
@@ -152,7 +159,7 @@ redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
     sizes.push_back(arg.size());
   }
   void* reply = redisCommandArgv(connection_, static_cast<int>(args.size()), data.data(), sizes.data());
-  CHECK(reply != nullptr) << args[0] << ": " << connection_->errstr;
+  if (reply == nullptr) return std::nullopt;
   return redis::Reply(static_cast<redisReply*>(reply));
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,8 @@ class RedisServer {
   // Executes a command on a connection of its own and waits; an error reply is a reply. Fails the program if there is
   // no reply. Not while paused.
   redis::Reply Command(const std::vector<std::string>& args);
+  // So too, but nothing if the connection is lost meanwhile, as sentinels do to it: nobody knows whether it was executed. The next one is on a new connection.
+  std::optional<redis::Reply> TryCommand(const std::vector<std::string>& args);
 
  private:
   std::string SentinelFile() const;
