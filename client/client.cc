@@ -1,10 +1,10 @@
 #include "actioncluster/client.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "actioncluster/status.h"
 #include "client/channel.h"
 #include "client/coalescer.h"
@@ -20,6 +20,11 @@ constexpr absl::Duration kDrainTimeout = absl::Seconds(10);
 
 // A nonsensical timeout is the node's to refuse: it must get there.
 absl::Duration WithMargin(absl::Duration timeout) { return std::max(timeout, absl::ZeroDuration()) + kMargin; }
+
+// So long from now, by the wall clock as it is. Not by absl::Now(), which notices up to two seconds later that the clock was set.
+std::chrono::system_clock::time_point DeadlineIn(absl::Duration duration) {
+  return absl::ToChronoTime(absl::FromChrono(std::chrono::system_clock::now()) + duration);
+}
 
 template <class Response>
 absl::StatusOr<Response> Result(const grpc::Status& status, Response response) {
@@ -168,15 +173,13 @@ v1::CacheService::StubInterface& Client::cache() { return *impl_->cache; }
 v1::ConnectionService::StubInterface& Client::connections() { return *impl_->connections; }
 v1::RoomService::StubInterface& Client::rooms() { return *impl_->rooms; }
 Coalescer& Client::coalescer() { return *impl_->coalescer; }
-void Client::AwaitConnection(absl::Duration most) {
-  impl_->channel->WaitForConnected(absl::ToChronoTime(absl::Now() + most));
-}
+void Client::AwaitConnection(absl::Duration most) { impl_->channel->WaitForConnected(DeadlineIn(most)); }
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
   if (!options().api_token.empty()) {
     context.AddMetadata("authorization", absl::StrCat("Bearer ", options().api_token));
   }
-  if (timeout < absl::InfiniteDuration()) context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  if (timeout < absl::InfiniteDuration()) context.set_deadline(DeadlineIn(timeout));
 }
 
 const ClientOptions& Client::options() const { return impl_->options; }

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "backplane/domain/clock.h"
 #include "server/grpc/status_bridge.h"
+#include "server/grpc/time_left.h"
 
 namespace actioncluster {
 
@@ -53,8 +53,7 @@ absl::StatusOr<absl::Time> DeadlineOf(const grpc::ServerContextBase& context,
       return absl::InvalidArgumentError(absl::StrCat(field, " must be more than 0 and at most 1 h"));
     }
   }
-  const absl::Time client_deadline = absl::FromChrono(context.deadline());
-  return MonotonicNow() + std::min(timeout, client_deadline - absl::Now());
+  return MonotonicNow() + std::min(timeout, TimeLeft(context));
 }
 
 }  // namespace actioncluster

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "backplane/domain/clock.h"
+#include "server/grpc/time_left.h"
 #include "server/services/cache_operations.h"
 #include "server/services/cache_service.h"
 #include "server/services/cache_unary.h"
@@ -21,7 +21,7 @@ absl::Status CacheService::Admit(absl::string_view rpc, const grpc::CallbackServ
 
 absl::Time CacheWaitEnd(const grpc::ServerContextBase& context, absl::Duration wait) {
   if (wait <= absl::ZeroDuration()) return absl::InfinitePast();
-  const absl::Duration left = absl::FromChrono(context.deadline()) - absl::Now();
+  const absl::Duration left = TimeLeft(context);
   // Of a wait that is short itself, a part.
   return MonotonicNow() + std::min(wait, left - std::min(kAnswerTakes, left / 4));
 }

@@ -1,5 +1,6 @@
 #include "tests/chaos/backing.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +24,7 @@ using fakes::RedisServer;
 constexpr size_t kSentinels = 3;
 constexpr char kName[] = "main";
 constexpr absl::Duration kLimit = absl::Seconds(30);
-constexpr absl::Duration kPauseOfWrites = absl::Seconds(10);  // Longer than a failover takes; it ends with it.
+constexpr absl::Duration kPauseOfWrites = absl::Minutes(1);  // Longer than a failover may take; it is ended after that.
 
 // On a connection that sentinels may close at any moment, as they do at a failover: what is asked is repeated.
 redis::Reply Ask(RedisServer& server, const std::vector<std::string>& args) {
@@ -63,11 +64,6 @@ std::string OfReplica(RedisServer& sentinel, const std::string& field) {
   return "";
 }
 
-void Must(absl::FunctionRef<bool()> condition, absl::string_view what) {
-  const bool came = Await(condition, kLimit);
-  CHECK(came) << what;
-}
-
 }  // namespace
 
 SingleRedis::SingleRedis() : server_({.password = "", .args = {"--appendonly", "yes", "--appendfsync", "always"}}) {}
@@ -83,7 +79,7 @@ SentinelRedis::SentinelRedis() {
         RedisServer::Options{.password = "",
                              .sentinel = absl::StrCat("sentinel monitor ", kName, " 127.0.0.1 ", servers_[0]->port(),
                                                       " 2\nsentinel down-after-milliseconds ", kName,
-                                                      " 1000\nsentinel failover-timeout ", kName, " 3000\n"),
+                                                      " 2000\nsentinel failover-timeout ", kName, " 3000\n"),
                              .args = {}});
   }
   AwaitReady();
@@ -96,18 +92,33 @@ std::string SentinelRedis::url() const {
   return absl::StrCat(url, "/", kName);
 }
 
+void SentinelRedis::Must(absl::FunctionRef<bool()> condition, absl::string_view what) {
+  if (failure_.empty() && !Await(condition, kLimit)) failure_ = std::string(what);
+}
+
 void SentinelRedis::AwaitReady() {
-  Must([this] { return Replication(*servers_[1 - master_], "master_link_status") == "up"; },
-       "the replica does not follow its master");
-  for (RedisServer& sentinel : sentinels_) {
-    Must([&] { return OfReplica(sentinel, "master-link-status") == "ok" && OfReplica(sentinel, "flags") == "slave"; },
-         "a sentinel does not see the replica");
-    Must(
-        [&] {
-          return Ask(sentinel, {"SENTINEL", "SENTINELS", kName}).view().size() == kSentinels - 1;
-        },
-        "the sentinels do not see each other");
+  // All at once, as the master may change meanwhile.
+  Must(
+      [this] {
+        const size_t agreed = AgreedMaster();
+        if (agreed == servers_.size()) return false;
+        if (agreed != master_) ++unasked_;
+        master_ = agreed;
+        return Replication(*servers_[1 - master_], "master_link_status") == "up" &&
+               std::ranges::all_of(sentinels_, [](RedisServer& sentinel) {
+                 return OfReplica(sentinel, "master-link-status") == "ok" && OfReplica(sentinel, "flags") == "slave" &&
+                        Ask(sentinel, {"SENTINEL", "SENTINELS", kName}).view().size() == kSentinels - 1;
+               });
+      },
+      "the sentinels do not see a master and a replica that follows it");
+}
+
+size_t SentinelRedis::AgreedMaster() {
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    const bool agreed = std::ranges::all_of(sentinels_, [&](RedisServer& sentinel) { return IsNamed(sentinel, i); });
+    if (agreed && IsMaster(*servers_[i])) return i;
   }
+  return servers_.size();
 }
 
 std::string SentinelRedis::MasterBy(RedisServer& sentinel) const {
@@ -115,31 +126,38 @@ std::string SentinelRedis::MasterBy(RedisServer& sentinel) const {
   return address.view().size() == 2 ? std::string(address.view()[1].String().value_or("")) : "";
 }
 
-void SentinelRedis::AwaitOther() {
-  RedisServer& other = *servers_[1 - master_];
-  for (RedisServer& sentinel : sentinels_) {
-    Must([&] { return MasterBy(sentinel) == absl::StrCat(other.port()); }, "a sentinel does not name the new master");
-  }
-  Must([&] { return IsMaster(other); }, "the new master is none");
-  master_ = 1 - master_;
+bool SentinelRedis::IsNamed(fakes::RedisServer& sentinel, size_t server) const {
+  return MasterBy(sentinel) == absl::StrCat(servers_[server]->port());
+}
+
+void SentinelRedis::AwaitOther(absl::FunctionRef<void()> meanwhile) {
+  const size_t other = 1 - master_;
+  Must(
+      [&] {
+        meanwhile();
+        return std::ranges::all_of(sentinels_, [&](RedisServer& sentinel) { return IsNamed(sentinel, other); }) &&
+               IsMaster(*servers_[other]);
+      },
+      "the sentinels do not name the other server");
+  master_ = other;
 }
 
 void SentinelRedis::FailOver(bool paused) {
+  AwaitReady();
   RedisServer& replica = *servers_[1 - master_];
   if (paused) {
     Ask(master(), {"CLIENT", "PAUSE", absl::StrCat(absl::ToInt64Milliseconds(kPauseOfWrites)), "WRITE"});
     Must([&] { return Offset(replica) == Offset(master()); }, "the replica does not get all that its master has");
   }
-  // One that has just seen another failover says that it is not in the mood.
-  Must(
-      [this] {
-        return !Ask(sentinels_.front(), {"SENTINEL", "FAILOVER", kName}).view().is_error();
-      },
-      "no sentinel fails over");
-  AwaitOther();
+  // It refuses while one is under way, or has just been, and gives one up that takes too long: then it has to be asked again.
+  RedisServer& asked = sentinels_.front();
+  AwaitOther([&] {
+    if (!IsNamed(asked, 1 - master_)) Ask(asked, {"SENTINEL", "FAILOVER", kName});
+  });
 }
 
 int64_t SentinelRedis::KillMaster(absl::Duration cut_off) {
+  AwaitReady();
   RedisServer& replica = *servers_[1 - master_];
   // The replica is asked first: rather too much than too little.
   const int64_t heard = Offset(replica);
@@ -153,7 +171,7 @@ int64_t SentinelRedis::KillMaster(absl::Duration cut_off) {
   master().Kill();
   killed_ = true;
   if (cut_off > absl::ZeroDuration()) replica.Resume();
-  AwaitOther();
+  AwaitOther([] {});
   return lag;
 }
 

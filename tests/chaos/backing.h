@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "tests/fakes/redis_server.h"
 
@@ -39,9 +41,10 @@ class SentinelRedis : public Backing {
   std::string url() const override;
   fakes::RedisServer& master() override { return *servers_[master_]; }
 
-  // What follows fails the program if it does not come about.
+  // Why what follows did not come about, which makes the rest of it meaningless; empty: it always has.
+  const std::string& failure() const { return failure_; }
 
-  // The sentinels know of a replica that has all, and could fail over.
+  // The sentinels agree on the master, know of a replica that follows it, and could fail over.
   void AwaitReady();
   // Asks a sentinel for a failover, and awaits it. `paused`: the master takes no writes from the moment before, until its replica has all.
   void FailOver(bool paused);
@@ -50,16 +53,26 @@ class SentinelRedis : public Backing {
   // Whoever was the master before is a replica of the one that is now, also if it was killed.
   void BringBack();
 
+  // Failovers that nobody asked for, as a master was too slow for the sentinels: on a machine that is too busy for these drills.
+  int64_t unasked() const { return unasked_; }
+
  private:
-  // All sentinels name the other server, and it says that it is the master.
-  void AwaitOther();
+  void Must(absl::FunctionRef<bool()> condition, absl::string_view what);
+  // All sentinels name the other server, and it says that it is the master. Until then `meanwhile` is done again and again.
+  void AwaitOther(absl::FunctionRef<void()> meanwhile);
+  // The port that it names.
   std::string MasterBy(fakes::RedisServer& sentinel) const;
+  bool IsNamed(fakes::RedisServer& sentinel, size_t server) const;
+  // The server that all sentinels name, if that says that it is the master; else none of them.
+  size_t AgreedMaster();
 
   std::deque<fakes::RedisServer> redis_;
   std::deque<fakes::RedisServer> sentinels_;
   std::deque<fakes::RedisServer*> servers_;
   size_t master_ = 0;
   bool killed_ = false;
+  int64_t unasked_ = 0;
+  std::string failure_;
 };
 
 }  // namespace actioncluster::chaos

@@ -62,7 +62,7 @@ void SetUp(const Scenario& scenario, World& world) {
       start.redis_url = world.proxies.back()->url();
     }
     if (scenario.nodes == Scenario::Nodes::kWithOwnClocks) {
-      world.clocks.push_back(std::make_unique<ClockFile>(world.directory / absl::StrCat("clock-", i)));
+      world.clocks.push_back(std::make_unique<cluster::ClockFile>(world.directory / absl::StrCat("clock-", i)));
       start.environment = world.clocks.back()->environment();
     }
     world.cluster->Start(std::move(start));
@@ -183,6 +183,8 @@ class Course {
               << absl::FormatDuration(absl::Trunc(ended - before, absl::Milliseconds(1))) << "; all recovered after "
               << absl::FormatDuration(absl::Trunc(longest, absl::Milliseconds(1))) << std::endl;
     fault.repair();
+    if (world_.sentinel != nullptr && !world_.sentinel->failure().empty())
+      ledger_.problems.push_back(absl::StrCat("Redis: ", world_.sentinel->failure()));
   }
 
   const Scenario& scenario_;
@@ -244,6 +246,7 @@ Ledger RunDrill(const Scenario& scenario, const DrillOptions& options) {
     ledger.problems.emplace_back("some clients never succeed");
   }
   ledger.lags = world->lags;
+  if (world->sentinel != nullptr) ledger.unasked_failovers = world->sentinel->unasked();
   if (StopLoads(*world, ledger)) {
     Account(*world, ledger);
     if (!options.logs.empty()) KeepLogs(*world, scenario.name);

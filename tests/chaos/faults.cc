@@ -119,7 +119,7 @@ Fault StepClock(World& world, std::mt19937_64& random) {
   constexpr std::array<int64_t, 8> kSteps = {-86'400, -3'600, -60, -1, 1, 60, 3'600, 86'400};
   const size_t node = Choose(random, 0, world.clocks.size() - 1);
   const int64_t step = kSteps[Choose(random, 0, kSteps.size() - 1)];
-  ClockFile& clock = *world.clocks[node];
+  cluster::ClockFile& clock = *world.clocks[node];
   return {.what = absl::StrCat("node ", node + 1, "'s clock jumps by ", step, " s"),
           .begin = [&clock, step] { clock.Step(step); },
           .recovers_from_begin = true};

@@ -131,6 +131,9 @@ void Print(const Ledger& ledger, std::ostream& out) {
   if (!ledger.lags.empty()) {
     out << "  replication lag in bytes when the master was lost: " << absl::StrJoin(ledger.lags, ", ") << "\n";
   }
+  if (ledger.unasked_failovers > 0) {
+    out << "  the machine was too slow: " << ledger.unasked_failovers << " failovers that nobody asked for\n";
+  }
   if (ledger.may_lose) {
     for (const KindResult& kind : ledger.kinds) {
       for (const std::string& problem : kind.problems)

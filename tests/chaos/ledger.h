@@ -48,6 +48,7 @@ struct Ledger {
   int64_t faults = 0;
   absl::Duration fault_length = absl::ZeroDuration();  // The longest.
   bool may_lose = false;                               // Redis was lost with what its replicas had not heard of yet.
+  int64_t unasked_failovers = 0;                       // By sentinels to which the machine was too slow.
   std::vector<int64_t> lags = {};                      // In bytes, when that happened.
   std::vector<KindResult> kinds = {};
   std::vector<Sample> samples = {};

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "tests/cluster/app_host.h"
 #include "tests/cluster/calls.h"
+#include "tests/cluster/clock_file.h"
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/node_watch.h"
 
@@ -117,6 +118,19 @@ TEST(LeasesTest, NodesWhoseClocksAreAnHourOffTakePart) {
     ASSERT_TRUE(found.has_value());
     EXPECT_NEAR(static_cast<double>(found->started_at().seconds()), static_cast<double>(absl::ToUnixSeconds(begin)),
                 60);
+  }
+}
+
+TEST(LeasesTest, ANodeWhoseClockIsSetBackAnswersTheNextCallToo) {
+  Cluster cluster(0);
+  ClockFile clock(cluster.dir() / "clock");
+  const Node& node = cluster.Start({.environment = clock.environment()});
+  for (const int64_t step : {-3600, 7200}) {
+    // So that the node has read its clock just before.
+    EXPECT_TRUE(Call(node, Request("node.ping"), absl::Seconds(2)).ok());
+    clock.Step(step);
+    const Answer answer = Call(node, Request("node.ping"), absl::Seconds(2));
+    EXPECT_TRUE(answer.ok()) << step << ": " << testing::PrintToString(answer);
   }
 }
 

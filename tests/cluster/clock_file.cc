@@ -1,4 +1,4 @@
-#include "tests/chaos/clock_file.h"
+#include "tests/cluster/clock_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
 
-namespace actioncluster::chaos {
+namespace actioncluster::cluster {
 
 ClockFile::ClockFile(const std::string& path) : path_(path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -28,4 +28,4 @@ std::vector<std::string> ClockFile::environment() const {
 
 void ClockFile::Step(int64_t seconds) { __atomic_fetch_add(shift_, seconds, __ATOMIC_RELAXED); }
 
-}  // namespace actioncluster::chaos
+}  // namespace actioncluster::cluster

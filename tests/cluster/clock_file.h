@@ -1,13 +1,13 @@
-#ifndef ACTIONCLUSTER_TESTS_CHAOS_CLOCK_FILE_H_
-#define ACTIONCLUSTER_TESTS_CHAOS_CLOCK_FILE_H_
+#ifndef ACTIONCLUSTER_TESTS_CLUSTER_CLOCK_FILE_H_
+#define ACTIONCLUSTER_TESTS_CLUSTER_CLOCK_FILE_H_
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-namespace actioncluster::chaos {
+namespace actioncluster::cluster {
 
-// By how many seconds the wall clock of a process is wrong: right at first, and changed while it runs. See tests/cluster/clock_shift.cc.
+// By how many seconds the wall clock of a process is wrong: right at first, and changed while it runs. See clock_shift.cc.
 class ClockFile {
  public:
   explicit ClockFile(const std::string& path);
@@ -24,6 +24,6 @@ class ClockFile {
   int64_t* shift_ = nullptr;
 };
 
-}  // namespace actioncluster::chaos
+}  // namespace actioncluster::cluster
 
-#endif  // ACTIONCLUSTER_TESTS_CHAOS_CLOCK_FILE_H_
+#endif  // ACTIONCLUSTER_TESTS_CLUSTER_CLOCK_FILE_H_
