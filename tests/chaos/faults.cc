@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
@@ -20,6 +21,12 @@ cluster::Node& ChooseNode(World& world, std::mt19937_64& random) {
 // Longer than the lease, by up to a second.
 absl::Duration PastTheLease(const World& world, std::mt19937_64& random) {
   return world.options.lease + absl::Milliseconds(Choose(random, 200, 1000));
+}
+
+// Where writes wait for a replica nothing can be acknowledged before there is one again: then that is the fault's end.
+Fault WithItsReplica(const World& world, Fault fault) {
+  if (world.options.ack_replicas > 0) std::swap(fault.end, fault.repair);
+  return fault;
 }
 
 }  // namespace
@@ -58,29 +65,32 @@ Fault KillRedis(World& world, std::mt19937_64& random) {
 }
 
 Fault FailOver(World& world, std::mt19937_64&) {
-  return {.what = "fail over, writes paused",
-          .begin = [&world] { world.sentinel->FailOver(true); },
-          .repair = [&world] { world.sentinel->BringBack(); }};
+  return WithItsReplica(world, {.what = "fail over, writes paused",
+                                .begin = [&world] { world.sentinel->FailOver(true); },
+                                .repair = [&world] { world.sentinel->BringBack(); }});
 }
 
 Fault FailOverUnprepared(World& world, std::mt19937_64&) {
-  return {.what = "fail over",
-          .begin = [&world] { world.sentinel->FailOver(false); },
-          .repair = [&world] { world.sentinel->BringBack(); }};
+  return WithItsReplica(world, {.what = "fail over",
+                                .begin = [&world] { world.sentinel->FailOver(false); },
+                                .repair = [&world] { world.sentinel->BringBack(); }});
 }
 
 Fault KillMaster(World& world, std::mt19937_64&) {
-  return {.what = "kill the master",
-          .begin = [&world] { world.lags.push_back(world.sentinel->KillMaster(absl::ZeroDuration())); },
-          .repair = [&world] { world.sentinel->BringBack(); }};
+  return WithItsReplica(world,
+                        {.what = "kill the master",
+                         .begin = [&world] { world.lags.push_back(world.sentinel->KillMaster(absl::ZeroDuration())); },
+                         .repair = [&world] { world.sentinel->BringBack(); }});
 }
 
 Fault KillMasterThatIsAhead(World& world, std::mt19937_64& random) {
   // Less than what takes the sentinels to give the replica up.
   const absl::Duration cut_off = absl::Milliseconds(Choose(random, 50, 500));
-  return {.what = absl::StrCat("kill the master, whose replica was cut off ", absl::FormatDuration(cut_off), " ago"),
-          .begin = [&world, cut_off] { world.lags.push_back(world.sentinel->KillMaster(cut_off)); },
-          .repair = [&world] { world.sentinel->BringBack(); }};
+  return WithItsReplica(
+      world,
+      {.what = absl::StrCat("kill the master, whose replica was cut off ", absl::FormatDuration(cut_off), " ago"),
+       .begin = [&world, cut_off] { world.lags.push_back(world.sentinel->KillMaster(cut_off)); },
+       .repair = [&world] { world.sentinel->BringBack(); }});
 }
 
 Fault RestartAll(World& world, std::mt19937_64&) {
