@@ -58,7 +58,7 @@ void SetUp(const Scenario& scenario, World& world) {
     Cluster::StartOptions start;
     if (scenario.nodes == Scenario::Nodes::kBehindProxies) {
       const std::string path = world.directory / absl::StrCat("way-", i);
-      world.proxies.push_back(std::make_unique<Proxy>(path, world.single->master().unix_path()));
+      world.proxies.push_back(std::make_unique<fakes::RedisProxy>(world.single->master().unix_path(), path));
       start.redis_url = world.proxies.back()->url();
     }
     if (scenario.nodes == Scenario::Nodes::kWithOwnClocks) {

@@ -107,18 +107,20 @@ Fault RestartAll(World& world, std::mt19937_64&) {
 
 Fault Partition(World& world, std::mt19937_64& random) {
   const size_t node = Choose(random, 0, world.proxies.size() - 1);
-  Proxy& proxy = *world.proxies[node];
+  fakes::RedisProxy& proxy = *world.proxies[node];
   const bool silent = Choose(random, 0, 1) == 0;
-  return {.what = absl::StrCat("node ", node + 1, " has no way to Redis, ", silent ? "silently" : "and hears so"),
-          .begin = [&proxy, silent] { proxy.SetMode(silent ? Proxy::Mode::kSilent : Proxy::Mode::kCut); },
-          .hold = PastTheLease(world, random),
-          .end = [&proxy] { proxy.SetMode(Proxy::Mode::kOpen); }};
+  return {
+      .what = absl::StrCat("node ", node + 1, " has no way to Redis, ", silent ? "silently" : "and hears so"),
+      .begin = [&proxy,
+                silent] { proxy.SetMode(silent ? fakes::RedisProxy::Mode::kSilent : fakes::RedisProxy::Mode::kCut); },
+      .hold = PastTheLease(world, random),
+      .end = [&proxy] { proxy.SetMode(fakes::RedisProxy::Mode::kOpen); }};
 }
 
 Fault Delay(World& world, std::mt19937_64& random) {
   const absl::Duration delay = absl::Milliseconds(Choose(random, 20, 300));
   const size_t node = Choose(random, 0, world.proxies.size() - 1);
-  Proxy& proxy = *world.proxies[node];
+  fakes::RedisProxy& proxy = *world.proxies[node];
   return {.what = absl::StrCat("node ", node + 1, " has Redis ", absl::FormatDuration(2 * delay), " away"),
           .begin = [&proxy, delay] { proxy.SetDelay(delay); },
           .hold = PastTheLease(world, random),
