@@ -139,7 +139,7 @@ void RedisProxy::Accept() {
     const sockaddr_un address = AddressOf(redis_);
     Connection connection = {.there = {.from = client, .to = redis}, .back = {.from = redis, .to = client}};
     connection.broken =
-        mode == Mode::kRefuse || connect(redis, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0;
+        mode_ == Mode::kRefuse || connect(redis, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0;
     connections_.push_back(std::move(connection));
   }
 }
