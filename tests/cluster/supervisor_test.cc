@@ -83,6 +83,22 @@ TEST_F(SupervisorTest, NodesThatAreKilledAtOnceComeBackUnderTheirNames) {
   ExpectCleanStop(*program_);
 }
 
+TEST_F(SupervisorTest, ANodeThatHangsIsKilledAndItsSuccessorTakesItsNameWhileTheOthersGoOn) {
+  Start(2);
+  const std::vector<pid_t> before = Pids(2);
+  PCHECK(kill(before[0], SIGSTOP) == 0);
+  const absl::Time stopped = absl::Now();
+  ASSERT_TRUE(Await([&] { return !IsAlive(before[0]); }, absl::Minutes(1)));
+  const absl::Duration killed_after = absl::Now() - stopped;
+  std::cout << "killed " << killed_after << " after it stood still\n";
+  EXPECT_GE(killed_after, absl::Seconds(30));
+  EXPECT_LT(killed_after, absl::Seconds(37));
+  EXPECT_TRUE(AwaitOther(1, before[0])) << program_->Err();
+  EXPECT_EQ(Pid(2), before[1]);
+  EXPECT_THAT(program_->Err(), HasSubstr("actioncluster-worker-1 does not answer: killed"));
+  ExpectCleanStop(*program_);
+}
+
 TEST_F(SupervisorTest, ARestartReplacesEachNodeAndKeepsItsName) {
   Start(3);
   const std::vector<pid_t> before = Pids(3);
