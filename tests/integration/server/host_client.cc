@@ -105,7 +105,8 @@ HostApplication::HostApplication(LocalNode& node, const std::string& method) : n
   const fakes::Waiter<absl::Status> registered;
   node_.io().Run([&] {
     id_ = node_.rooms().host.Attach(application_);
-    node_.rooms().host.Register(id_, {method}, 1'000'000, absl::InfiniteDuration(), registered.Callback());
+    node_.rooms().host.Register(id_, {method}, 1'000'000, absl::InfiniteDuration(), /*stays=*/false,
+                                registered.Callback());
   });
   const absl::Status status = registered.Next();
   CHECK(status.ok()) << status;
