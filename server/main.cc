@@ -90,9 +90,7 @@ int Node(const std::vector<std::string>& args) {
     ready = true;
     Report(ready_fd, "ready", absl::StrCat(node_id, " ", addresses));
   };
-  slot.on_alive = [ready_fd, &ready] {
-    if (ready) Report(ready_fd, "alive", "");
-  };
+  slot.on_alive = [ready_fd] { Report(ready_fd, "alive", ""); };
   const absl::Status end = RunNode(*settings, std::move(slot));
   if (end.ok()) return kClean;
   if (ready) {

@@ -97,7 +97,8 @@ SupervisorCore::Actions SupervisorCore::WorkerReady(int slot, absl::string_view 
   worker.looping = false;
   worker.false_starts.clear();
   worker.ready_at = now;
-  worker.deadline = now + kSilence;
+  // One that said before that it lives has to go on so, from its first moment.
+  worker.deadline = worker.listened ? now + kSilence : absl::InfiniteFuture();
   actions.push_back({.kind = kSay, .text = absl::StrCat(name, " listens on ", addresses)});
   Reconcile(now, &actions);
   return actions;
@@ -114,7 +115,9 @@ SupervisorCore::Actions SupervisorCore::WorkerFailed(int slot, absl::string_view
 
 void SupervisorCore::WorkerAlive(int slot, absl::Time now) {
   Worker& worker = At(slot);
+  if (worker.process == Process::kStarting) worker.listened = true;
   if (worker.process != Process::kReady) return;
+  worker.listened = true;
   worker.suspect = false;
   worker.deadline = now + kSilence;
 }
@@ -230,6 +233,7 @@ void SupervisorCore::StartWorker(int slot, absl::Time now, Actions* actions) {
   Worker& worker = At(slot);
   worker.process = Process::kStarting;
   worker.reason.clear();
+  worker.listened = false;
   worker.suspect = false;
   worker.generation = generation_;
   worker.ready_at = absl::InfinitePast();
@@ -309,7 +313,7 @@ absl::Time SupervisorCore::next_deadline() const {
 bool SupervisorCore::AnyAnswers(absl::Duration limit, absl::Time now) const {
   bool awaited = false;
   for (const Worker& worker : workers_) {
-    if (worker.process != Process::kReady) continue;
+    if (worker.process != Process::kReady || !worker.listened) continue;
     // When it was heard of last: its limit began then.
     if (!worker.suspect && now - (worker.deadline - kSilence) <= limit) return true;
     awaited = true;

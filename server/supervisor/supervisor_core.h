@@ -47,7 +47,7 @@ struct SupervisorOptions {
 // - A worker or a redis-server that dies is started again at once, then after pauses that double. Five deaths of Redis within 30 s end
 //   everything. A worker that died five times within 30 s without having served is tried every 30 s from then on; once all are so, everything ends.
 // - A worker that ends by itself with status 0 was told to (`node.shutdown`): it stays away until the next restart. When none is left, everything ends.
-// - A worker that is ready says now and then that it lives. One that says nothing for 30 s is asked for 5 s more, then killed.
+// - A worker that was alive and says nothing for 30 s is asked for 5 s more, then killed.
 // - A rolling restart replaces each worker that is older than the order, lowest slot first, the next when all serve. It waits while a worker or Redis
 //   is away, and is given up when a successor dies five times as above: the old ones go on.
 // - What is ordered last counts: a worker whose slot is wanted again while it drains is started when it has ended. Stopping is not taken back.
@@ -83,6 +83,7 @@ class SupervisorCore {
     friend class SupervisorCore;
     std::string reason = {};                       // What it said before it ended.
     bool fresh = true;                             // Waits for its turn, not for a time.
+    bool listened = false;                         // Says now and then that it is alive.
     bool suspect = false;                          // Has been silent for long.
     int generation = 0;                            // Of the order by which it was started.
     int deaths = 0;                                // In a row, without a steady time between.

@@ -22,7 +22,8 @@ class ReplicasTest : public testing::Test {
   void SetUp() override {
     TestClient plain(OptionsFor(master_));
     plain.AwaitReady();
-    // Until the replica takes part.
+    // Until the replica has what was written: it takes part then.
+    ASSERT_TRUE(plain.Execute(Command({"SET", "first", "1"})).ok());
     for (std::string count; count != "1";) {
       const Result reply = plain.Execute(Command({"WAIT", "1", "100"}));
       ASSERT_TRUE(reply.ok()) << reply.status();
@@ -33,7 +34,7 @@ class ReplicasTest : public testing::Test {
   static LinkOptions Acknowledged(const fakes::RedisServer& server, int replicas = 1) {
     LinkOptions options = OptionsFor(server);
     options.ack_replicas = replicas;
-    options.ack_timeout = absl::Milliseconds(200);
+    options.ack_timeout = absl::Milliseconds(500);
     return options;
   }
 

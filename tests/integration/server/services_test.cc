@@ -170,16 +170,6 @@ TEST_F(ServicesTest, EveryOneOfManyRegistersIsAnsweredAndTheLastCounts) {
   EXPECT_EQ(InfoOf(Call("m-0").status).reason(), "METHOD_NOT_FOUND");
 }
 
-// While there is no connection for subscriptions, no method can be confirmed; that of the first frame never is.
-TEST_F(ServicesTest, ARegisterThatIsOvertakenWhileItsMethodCannotBeConfirmedIsAnsweredToo) {
-  Serving application(node_);
-  redis_.Command({"CLIENT", "KILL", "TYPE", "pubsub"});
-  application.Register({"first"});
-  application.Register({"second"});
-  EXPECT_TRUE(application.Read().has_registered());
-  EXPECT_TRUE(application.Read().has_registered());
-}
-
 TEST_F(ServicesTest, MethodsHooksAndMethodsOfConnectionsOfOneNameAreThreeThings) {
   Serving application(node_);
   v1::ServeRequest::Register offered;

@@ -158,6 +158,7 @@ TEST_F(SupervisorDeathsTest, AWorkerThatFallsSilentIsKilledAfterASecondThought) 
 TEST_F(SupervisorDeathsTest, AWorkerThatFallsSilentAsSoonAsItIsReadyIsKilledToo) {
   Serve();
   Killed(1);
+  core_.WorkerAlive(1, now_);
   Ready(1);
   EXPECT_EQ(core_.next_deadline(), now_ + SupervisorCore::kSilence);
 }
