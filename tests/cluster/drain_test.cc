@@ -190,8 +190,10 @@ TEST(DrainTest, AStreamThatNobodyEndsDoesNotHoldUpAStop) {
   bool ok = false;
   health->StartCall(nullptr);
   queue.Next(&tag, &ok);
-  health->Write(grpc::ByteBuffer(), nullptr);
+  const grpc::Slice of_all("");
+  health->WriteLast(grpc::ByteBuffer(&of_all, 1), grpc::WriteOptions(), nullptr);
   queue.Next(&tag, &ok);
+  ASSERT_TRUE(ok);
   grpc::ByteBuffer state;
   health->Read(&state, nullptr);
   queue.Next(&tag, &ok);
