@@ -4,11 +4,19 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
 #include "gtest/gtest.h"
+#include "server/services/cache_service.h"
+#include "server/services/cluster_service.h"
+#include "server/services/connection_service.h"
+#include "server/services/pubsub_service.h"
+#include "server/services/room_service.h"
+#include "server/services/rpc_service.h"
+#include "server/services/task_service.h"
 
 namespace actioncluster {
 namespace {
@@ -20,7 +28,18 @@ std::string NewAddress() {
 
 }  // namespace
 
-LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) {
+struct LocalNode::Services {
+  std::optional<RpcService> rpc;
+  std::optional<ClusterService> cluster;
+  std::optional<PubSubService> pubsub;
+  std::optional<TaskService> task;
+  std::optional<CacheService> cache;
+  std::optional<ConnectionService> connection;
+  std::optional<RoomService> room;
+};
+
+LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings)
+    : services_(std::make_unique<Services>()) {
   redis::LinkOptions link;
   link.endpoint = endpoint;
   absl::StatusOr<Sealer> sealer = Sealer::Create("a server token of tests", settings.cluster_namespace);
@@ -40,34 +59,34 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) 
   CHECK(status.ok()) << status;
   id_ = io_.Run([this] { return rooms_->membership.self().id; });
   offload_.emplace();
-  rpc_service_.emplace(RpcService::Rooms{.loop = io_.loop(),
-                                         .rpc = rooms_->rpc,
-                                         .membership = rooms_->membership,
-                                         .host = rooms_->host,
-                                         .authorizer = authorizer_,
-                                         .offload = *offload_},
-                       settings.rpc_timeout);
-  cluster_service_.emplace(ClusterService::Rooms{.loop = io_.loop(),
-                                                 .membership = rooms_->membership,
-                                                 .rpc = rooms_->rpc,
-                                                 .drain = rooms_->drain,
-                                                 .watchers = rooms_->watchers,
+  services_->rpc.emplace(RpcService::Rooms{.loop = io_.loop(),
+                                           .rpc = rooms_->rpc,
+                                           .membership = rooms_->membership,
+                                           .host = rooms_->host,
+                                           .authorizer = authorizer_,
+                                           .offload = *offload_},
+                         settings.rpc_timeout);
+  services_->cluster.emplace(ClusterService::Rooms{.loop = io_.loop(),
+                                                   .membership = rooms_->membership,
+                                                   .rpc = rooms_->rpc,
+                                                   .drain = rooms_->drain,
+                                                   .watchers = rooms_->watchers,
+                                                   .authorizer = authorizer_,
+                                                   .offload = *offload_});
+  services_->pubsub.emplace(PubSubService::Rooms{.loop = io_.loop(),
+                                                 .pubsub = rooms_->pubsub,
+                                                 .subscribers = rooms_->subscribers,
                                                  .authorizer = authorizer_,
                                                  .offload = *offload_});
-  pubsub_service_.emplace(PubSubService::Rooms{.loop = io_.loop(),
-                                               .pubsub = rooms_->pubsub,
-                                               .subscribers = rooms_->subscribers,
-                                               .authorizer = authorizer_,
-                                               .offload = *offload_});
-  task_service_.emplace(TaskService::Rooms{.loop = io_.loop(),
-                                           .store = rooms_->tasks,
-                                           .watchers = rooms_->task_watchers,
-                                           .workers = rooms_->workers,
-                                           .rpc = rooms_->rpc,
-                                           .clock = rooms_->bus.clock(),
-                                           .authorizer = authorizer_,
-                                           .offload = *offload_});
-  cache_service_.emplace(
+  services_->task.emplace(TaskService::Rooms{.loop = io_.loop(),
+                                             .store = rooms_->tasks,
+                                             .watchers = rooms_->task_watchers,
+                                             .workers = rooms_->workers,
+                                             .rpc = rooms_->rpc,
+                                             .clock = rooms_->bus.clock(),
+                                             .authorizer = authorizer_,
+                                             .offload = *offload_});
+  services_->cache.emplace(
       CacheService::Rooms{.loop = io_.loop(),
                           .cache = rooms_->cache,
                           .scan = rooms_->cache_scan,
@@ -79,26 +98,26 @@ LocalNode::LocalNode(const redis::Endpoint& endpoint, const Settings& settings) 
                           .offload = *offload_,
                           .restore_dir = settings.data_dir.empty() ? testing::TempDir() : settings.data_dir},
       CacheLimitsOf(settings));
-  connection_service_.emplace(ConnectionService::Rooms{.loop = io_.loop(),
-                                                       .membership = rooms_->membership,
-                                                       .rpc = rooms_->rpc,
-                                                       .streams = rooms_->connection_streams,
-                                                       .authorizer = authorizer_,
-                                                       .offload = *offload_},
-                              settings.rpc_timeout);
-  room_service_.emplace(RoomService::Rooms{.loop = io_.loop(),
-                                           .store = rooms_->room_store,
-                                           .hooks = rooms_->room_hooks,
-                                           .reader = rooms_->room_reader,
-                                           .watchers = rooms_->room_watchers,
-                                           .rpc = rooms_->rpc,
-                                           .authorizer = authorizer_,
-                                           .offload = *offload_},
-                        settings.rpc_timeout);
+  services_->connection.emplace(ConnectionService::Rooms{.loop = io_.loop(),
+                                                         .membership = rooms_->membership,
+                                                         .rpc = rooms_->rpc,
+                                                         .streams = rooms_->connection_streams,
+                                                         .authorizer = authorizer_,
+                                                         .offload = *offload_},
+                                settings.rpc_timeout);
+  services_->room.emplace(RoomService::Rooms{.loop = io_.loop(),
+                                             .store = rooms_->room_store,
+                                             .hooks = rooms_->room_hooks,
+                                             .reader = rooms_->room_reader,
+                                             .watchers = rooms_->room_watchers,
+                                             .rpc = rooms_->rpc,
+                                             .authorizer = authorizer_,
+                                             .offload = *offload_},
+                          settings.rpc_timeout);
   absl::StatusOr<std::unique_ptr<PublicServer>> server =
       PublicServer::Start(address_, PublicServer::Port::kOwn,
-                          {&*rpc_service_, &*cluster_service_, &*pubsub_service_, &*task_service_, &*cache_service_,
-                           &*connection_service_, &*room_service_},
+                          {&*services_->rpc, &*services_->cluster, &*services_->pubsub, &*services_->task,
+                           &*services_->cache, &*services_->connection, &*services_->room},
                           MaxReceiveBytes(settings));
   CHECK(server.ok()) << server.status();
   server_ = *std::move(server);

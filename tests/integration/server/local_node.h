@@ -20,13 +20,6 @@
 #include "server/grpc/offload.h"
 #include "server/grpc/public_server.h"
 #include "server/rooms.h"
-#include "server/services/cache_service.h"
-#include "server/services/cluster_service.h"
-#include "server/services/connection_service.h"
-#include "server/services/pubsub_service.h"
-#include "server/services/room_service.h"
-#include "server/services/rpc_service.h"
-#include "server/services/task_service.h"
 #include "tests/fakes/loop_thread.h"
 #include "tests/fakes/waiter.h"
 
@@ -59,6 +52,8 @@ class LocalNode {
   const fakes::Waiter<bool>& shutdowns() const { return shutdowns_; }
 
  private:
+  struct Services;  // Their headers take long to compile.
+
   fakes::LoopThread io_;
   fakes::Waiter<bool> shutdowns_;
   std::unique_ptr<Rooms> rooms_;  // Made and destroyed on the loop.
@@ -66,13 +61,7 @@ class LocalNode {
   std::string address_;
   const Authorizer authorizer_{""};
   std::optional<Offload> offload_;
-  std::optional<RpcService> rpc_service_;
-  std::optional<ClusterService> cluster_service_;
-  std::optional<PubSubService> pubsub_service_;
-  std::optional<TaskService> task_service_;
-  std::optional<CacheService> cache_service_;
-  std::optional<ConnectionService> connection_service_;
-  std::optional<RoomService> room_service_;
+  std::unique_ptr<Services> services_;
   std::unique_ptr<PublicServer> server_;
   std::unique_ptr<v1::RpcService::Stub> rpc_stub_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_stub_;
