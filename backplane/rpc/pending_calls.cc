@@ -254,9 +254,7 @@ void PendingCalls::AfterShare(const CallPtr& call) {
   if (call->ended || HasOpenShare(*call)) return;
   if (std::holds_alternative<Every>(call->sinks)) {
     Finish(call, CallResult{});
-  } else if (call->verdict == Verdict::kMayHaveRun) {
-    Finish(call, call->status);
-  } else if (!call->fallbacks.empty()) {
+  } else if (call->verdict != Verdict::kMayHaveRun && !call->fallbacks.empty()) {
     const NodeRef next = std::move(call->fallbacks.front());
     call->fallbacks.pop_front();
     call->shares.push_back({.node = next, .local = next.boot == call->local_boot});
