@@ -17,6 +17,7 @@
 #include "absl/strings/str_split.h"
 #include "glog/logging.h"
 #include "tests/cluster/calls.h"
+#include "tests/fakes/stop_process.h"
 
 namespace actioncluster::cluster {
 namespace {
@@ -127,7 +128,7 @@ void Node::Kill() const {
   const pid_t victim = pid();
   CHECK_GT(victim, 0) << pid_path();
   // `start` must not see its death: it would start another.
-  program_->Signal(SIGSTOP);
+  fakes::StopProcess(program_->pid());
   PCHECK(kill(victim, SIGKILL) == 0);
   CHECK(Await([&] { return !IsAlive(victim); }));
   program_->Signal(SIGKILL);
@@ -136,7 +137,7 @@ void Node::Kill() const {
 
 void Node::Pause() const {
   CHECK_GT(pid(), 0) << pid_path();
-  PCHECK(kill(pid(), SIGSTOP) == 0);
+  fakes::StopProcess(pid());
 }
 
 void Node::Resume() const {

@@ -19,6 +19,7 @@
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/ports.h"
 #include "tests/cluster/program.h"
+#include "tests/fakes/stop_process.h"
 
 namespace actioncluster::cluster {
 namespace {
@@ -86,7 +87,7 @@ TEST_F(SupervisorTest, NodesThatAreKilledAtOnceComeBackUnderTheirNames) {
 TEST_F(SupervisorTest, ANodeThatHangsIsKilledAndItsSuccessorTakesItsNameWhileTheOthersGoOn) {
   Start(2);
   const std::vector<pid_t> before = Pids(2);
-  PCHECK(kill(before[0], SIGSTOP) == 0);
+  fakes::StopProcess(before[0]);
   const absl::Time stopped = absl::Now();
   ASSERT_TRUE(Await([&] { return !IsAlive(before[0]); }, absl::Minutes(1)));
   const absl::Duration killed_after = absl::Now() - stopped;

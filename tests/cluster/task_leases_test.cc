@@ -15,6 +15,7 @@
 #include "tests/cluster/task_ledger.h"
 #include "tests/cluster/task_programs.h"
 #include "tests/cluster/task_worker.h"
+#include "tests/fakes/stop_process.h"
 
 namespace actioncluster::cluster {
 namespace {
@@ -45,7 +46,7 @@ TEST_P(StoppedWorkerTest, PastItsLeaseItsTaskRunsElsewhereOnceMoreAndItsOwnOutco
   const TaskEvent first = stopped.AwaitEvent(Kind::kBegun);
   WorkerProgram& other = start("other", 1);
 
-  stopped.program().Signal(SIGSTOP);
+  fakes::StopProcess(stopped.program().pid());
   const TaskEvent second = other.AwaitEvent(Kind::kBegun);
   EXPECT_EQ(second.task_id, task);
   EXPECT_EQ(second.attempt, 1);

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "glog/logging.h"
+#include "tests/fakes/stop_process.h"
 #include "tests/fakes/waiter.h"
 
 namespace actioncluster::fakes {
@@ -140,7 +141,7 @@ void RedisServer::Kill() {
   pid_ = 0;
 }
 
-void RedisServer::Pause() { CHECK_EQ(kill(pid_, SIGSTOP), 0); }
+void RedisServer::Pause() { StopProcess(pid_); }
 
 void RedisServer::Resume() { CHECK_EQ(kill(pid_, SIGCONT), 0); }
 

@@ -47,7 +47,7 @@ class RedisServer {
   void Kill();
   // After Kill: again at the same address.
   void Start();
-  // SIGSTOP: connections stay, nothing answers.
+  // SIGSTOP: connections stay, nothing answers once it has returned.
   void Pause();
   void Resume();
 
