@@ -1,6 +1,6 @@
 // What the cache costs through a node, in ratios to a bare gRPC echo of the same run; and how long Loads take while the whole cache is scanned:
 //
-//   cmake --preset release && ninja -C build/release bench_cache && build/release/bench_cache [--seconds 3] [--in-flight 1,64] [--keys 1000000] [--scans ListKeys,Size,Dump,Clear]
+//   cmake --preset release && ninja -C build/release bench_cache && build/release/bench_cache [--seconds 3] [--in-flight 1,64] [--keys 1000000] [--scans ListKeys,Size,Dump,Clear] [--rounds 3]
 //
 // It starts an echo server, a redis-server of its own and nodes, each a process, and measures one thing after the other in a closed
 // loop. The machine swings, so compare ratios, of a run on a quiet machine. Takes some minutes with a million keys; `--keys 0`: without scans; `--scans`: nothing but these. CPU is µs for each
@@ -118,6 +118,9 @@ std::optional<std::string> TakeOption(std::vector<std::string>* args, const std:
 bool Parse(std::vector<std::string> args, Options* options) {
   const auto keys = TakeOption(&args, "--keys");
   if (keys.has_value() && (!absl::SimpleAtoi(*keys, &options->scans.keys) || options->scans.keys < 0)) return false;
+  const auto rounds = TakeOption(&args, "--rounds");
+  if (rounds.has_value() && (!absl::SimpleAtoi(*rounds, &options->scans.rounds) || options->scans.rounds < 1))
+    return false;
   if (const auto scans = TakeOption(&args, "--scans")) options->scans.which = absl::StrSplit(*scans, ',');
   if (!Parse(args, &options->table)) return false;
   options->scans.in_flight = options->table.in_flight;
@@ -128,7 +131,9 @@ int Main(std::vector<std::string> args) {
   if (args.size() == 2 && args[0] == "echo") return ServeEcho(args[1]);
   Options options;
   if (!Parse(std::move(args), &options)) {
-    std::fputs("Usage: bench_cache [--seconds S] [--in-flight N,N,...] [--keys N] [--scans NAME,NAME,...]\n", stderr);
+    std::fputs(
+        "Usage: bench_cache [--seconds S] [--in-flight N,N,...] [--keys N] [--scans NAME,NAME,...] [--rounds N]\n",
+        stderr);
     return 2;
   }
   Table table(options.table);

@@ -10,6 +10,7 @@ namespace actioncluster::bench {
 struct ScanOptions {
   int64_t keys = 1'000'000;
   std::vector<int> in_flight = {1, 64};  // Loads.
+  int rounds = 3;                        // Of a scan and a quiet interval each; the median counts.
   std::vector<std::string> which;        // Of ListKeys, Size, Dump and Clear. Empty: all.
 };
 
