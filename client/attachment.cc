@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/random/distributions.h"
 #include "absl/strings/str_split.h"
 #include "actioncluster/status.h"
 #include "client/callback_scope.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr absl::Duration kAttachLimit = absl::Seconds(2);
 constexpr absl::Duration kLearnEvery = absl::Seconds(30);
 constexpr absl::Duration kLearnAgainAfter = absl::Seconds(1);
+// Those who have just lost one node come to the others all at once: that they are back goes before a newer list.
+constexpr absl::Duration kLearnSoonLimit = absl::Seconds(5);
 constexpr absl::Duration kLearnLimit = absl::Seconds(2);
 
 bool IsPermanent(const absl::Status& status) {
@@ -133,7 +136,12 @@ void Attachment::OnAttached(const LinkPtr& link, const std::string& node_id) {
   if (link != current_) return;
   plan_.Attached(MonotonicNow());
   for (const LinkPtr& left : leaving_) Retire(left);
-  Learn();
+  if (!has_learnt_) {
+    Learn();
+  } else {
+    learn_.Set(MonotonicNow() + absl::Uniform(random_, kLearnAgainAfter, kLearnSoonLimit),
+               [self = shared_from_this()] { self->Learn(); });
+  }
   {
     absl::MutexLock lock(&mutex_);
     attached_ = true;
@@ -234,7 +242,10 @@ void Attachment::OnLearnt(std::vector<std::string> addresses) {
   if (end_.has_value()) return EndIfIdle();
   // Nothing: the call failed. What is known is better than that.
   const bool failed = addresses.empty();
-  if (!failed) plan_.Learn(std::move(addresses));
+  if (!failed) {
+    plan_.Learn(std::move(addresses));
+    has_learnt_ = true;
+  }
   if (current_ == nullptr || !current_->attached) return;
   learn_.Set(MonotonicNow() + (failed ? kLearnAgainAfter : kLearnEvery),
              [self = shared_from_this()] { self->Learn(); });

@@ -103,6 +103,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   LinkPtr current_;            // The one that is attached, or to be; none while we wait.
   std::set<LinkPtr> leaving_;  // Their nodes drain.
   std::shared_ptr<grpc::ClientContext> learning_;
+  bool has_learnt_ = false;
   std::optional<absl::Status> end_;
   bool told_end_ = false;
   Timer retry_;
