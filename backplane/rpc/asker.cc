@@ -20,6 +20,11 @@ bool ToWhoeverOffers(const CallTarget& target) {
   return std::holds_alternative<AllNodes>(target) || std::holds_alternative<AnyNode>(target);
 }
 
+bool OrItsSuccessor(const CallTarget& target) {
+  const auto* const one = std::get_if<OneNode>(&target);
+  return one != nullptr && one->or_successor;
+}
+
 }  // namespace
 
 template <class F>
@@ -126,12 +131,15 @@ absl::Status Asker::WithoutAsked(const Request& request, Addressees* addressees)
 void Asker::EndOrWait(const RequestPtr& request, const absl::Status& why) {
   const absl::Time now = MonotonicNow();
   request->wait_until = std::min(request->wait_until, now + MovingMethods::kLimit);
-  if (!ToWhoeverOffers(request->target) || !moving_.Contains(request->call.method, now) || now >= request->wait_until) {
-    return pending_.End(request->call.id, why);
-  }
+  if (now >= request->wait_until || !MayCome(*request, now)) return pending_.End(request->call.id, why);
   waiting_.push_back({.request = request, .why = why});
   // The first has waited longest.
   waiting_timer_->Set(waiting_.front().request->wait_until);
+}
+
+bool Asker::MayCome(const Request& request, absl::Time now) const {
+  if (ToWhoeverOffers(request.target)) return moving_.Contains(request.call.method, now);
+  return OrItsSuccessor(request.target) && moving_.HasDrained(std::get<OneNode>(request.target).node_id, now);
 }
 
 // Its node may have been asked before it offered the method.
@@ -166,7 +174,7 @@ void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
                                      }),
                                      MonotonicNow());
   if (!waits) return;
-  if (!anew && ToWhoeverOffers(request->target)) {
+  if (!anew && (ToWhoeverOffers(request->target) || OrItsSuccessor(request->target))) {
     pending_.OnDeclined(request->call.id, Guard([request](Asker& self, const absl::Status& why) {
                           request->declined = why;
                           self.AskAnew(request);

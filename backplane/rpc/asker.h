@@ -48,7 +48,7 @@ using RequestPtr = std::shared_ptr<Request>;
 // A notification is a call that ends as soon as it is sent.
 //
 // A call that nobody runs, though it is not to a certain node, is asked anew of whoever Redis then says; if that is nobody, and the method is one that moves between nodes (MovingMethods), it waits
-// for that.
+// for that. One to a certain node, or its successor, likewise: it waits if that node has drained.
 //
 // Confined to the I/O thread. The references outlive it until Stop; after that, whatever it has handed out as callbacks
 // does nothing.
@@ -84,6 +84,8 @@ class Asker : public std::enable_shared_from_this<Asker> {
   static absl::Status WithoutAsked(const Request& request, Addressees* addressees);
   // Nobody who is known runs it, and that is known to be so.
   void EndOrWait(const RequestPtr& request, const absl::Status& why);
+  // Who can run it may be on the way.
+  bool MayCome(const Request& request, absl::Time now) const;
   void WakeWaiting(const NodeEvent& event);
   void EndWaiting();
   void AskFirst(const RequestPtr& request, Addressees addressees);
@@ -115,7 +117,7 @@ class Asker : public std::enable_shared_from_this<Asker> {
     RequestPtr request;
     absl::Status why;  // It ends so, if nobody comes.
   };
-  std::vector<Waiting> waiting_;        // For a method that moves.
+  std::vector<Waiting> waiting_;        // For a method, or a node, that may come.
   std::optional<Timer> waiting_timer_;  // Gone after Stop.
   std::shared_ptr<Prober> prober_;      // Likewise.
 };

@@ -22,6 +22,8 @@ struct AllNodes {};  // All that offer the method.
 struct AnyNode {};   // One of those: this node if it does.
 struct OneNode {
   std::string node_id;
+  // A node that has drained may be on its way back under its name: the call waits for that, a few seconds.
+  bool or_successor = false;
 };
 struct NodeOfConnection {
   std::string connection_id;

@@ -22,9 +22,12 @@ class MovingMethods {
 
   void OnNode(const NodeEvent& event, absl::Time now);
   bool Contains(absl::string_view method, absl::Time now) const;
+  // A node of this name was draining: another may take its place.
+  bool HasDrained(absl::string_view node_id, absl::Time now) const;
 
  private:
   struct Drained {
+    std::string node_id;
     absl::flat_hash_set<std::string> methods;
     absl::Time until;
   };

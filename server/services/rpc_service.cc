@@ -33,7 +33,7 @@ absl::StatusOr<CallTarget> TargetOf(const Request& request) {
   switch (request.target_case()) {
     case Request::kNodeId:
       if (absl::Status valid = ValidateName(request.node_id(), "node_id"); !valid.ok()) return valid;
-      return OneNode{request.node_id()};
+      return OneNode{.node_id = request.node_id(), .or_successor = true};
     case Request::kConnectionId:
       if (absl::Status valid = ValidateName(request.connection_id(), "connection_id"); !valid.ok()) return valid;
       return NodeOfConnection{request.connection_id()};

@@ -348,6 +348,31 @@ TEST_F(ServicesTest, ShutdownIsAnsweredAndThenBegins) {
   EXPECT_TRUE(node_.shutdowns().Next());
 }
 
+TEST_F(ServicesTest, ACallToANodeThatHasDrainedIsAnsweredByItsSuccessorWhereasAStrangerIsMissedAtOnce) {
+  std::optional<LocalNode> other(std::in_place, redis_.endpoint());
+  const std::string name = other->id();
+  const fakes::Waiter<uint32_t> drained;
+  other->io().Run([&] { other->rooms().drain.Begin(fakes::kPatience, drained.Callback()); });
+  EXPECT_EQ(drained.Next(), 0u);
+  other.reset();
+  v1::CallRequest request;
+  request.set_method("node.ping");
+  request.set_node_id(name);
+  const fakes::Waiter<Answer> answered;
+  std::thread calling([&] { answered.Add(Call(request)); });
+  while (node_.rooms().rpc.waiting() == 0) std::this_thread::yield();
+  // Both are looked up in Redis; when this one is known to be missing, so is the other.
+  request.set_node_id("a-stranger");
+  EXPECT_EQ(InfoOf(Call(request).status).reason(), "NODE_NOT_FOUND");
+  EXPECT_EQ(node_.rooms().rpc.waiting(), 1u);
+  other.emplace(redis_.endpoint());
+  ASSERT_EQ(other->id(), name);
+  const Answer answer = answered.Next();
+  calling.join();
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.response.node_id(), name);
+}
+
 TEST_F(ServicesTest, AClientThatGivesUpOnTheDrainOfAnotherNodeLeavesNothingBehind) {
   LocalNode other(redis_.endpoint());
   Serving application(other);

@@ -44,5 +44,21 @@ TEST(MovingMethodsTest, WhatIsWithdrawnOrLostOtherwiseDoesNotMove) {
   EXPECT_FALSE(moving.Contains("m", kStart));
 }
 
+TEST(MovingMethodsTest, ANodeThatWasDrainingHasDrainedForAWhileByItsName) {
+  MovingMethods moving;
+  moving.OnNode(Event(NodeEvent::Kind::kDraining, "a", {}, true), kStart);
+  moving.OnNode(Event(NodeEvent::Kind::kLeft, "a", {}, true), kStart + absl::Seconds(2));
+  moving.OnNode(Event(NodeEvent::Kind::kJoined, "b", {}, false), kStart + absl::Seconds(3));
+  EXPECT_TRUE(moving.HasDrained("node", kStart + absl::Seconds(4)));
+  EXPECT_FALSE(moving.HasDrained("other", kStart + absl::Seconds(4)));
+  EXPECT_FALSE(moving.HasDrained("node", kStart + absl::Seconds(5)));
+}
+
+TEST(MovingMethodsTest, ANodeThatIsLostHasNotDrained) {
+  MovingMethods moving;
+  moving.OnNode(Event(NodeEvent::Kind::kLost, "a", {}, false), kStart);
+  EXPECT_FALSE(moving.HasDrained("node", kStart));
+}
+
 }  // namespace
 }  // namespace actioncluster
