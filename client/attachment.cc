@@ -18,8 +18,6 @@ namespace {
 constexpr absl::Duration kAttachLimit = absl::Seconds(2);
 constexpr absl::Duration kLearnEvery = absl::Seconds(30);
 constexpr absl::Duration kLearnAgainAfter = absl::Seconds(1);
-// Those who have just lost one node come to the others all at once: that they are back goes before a newer list.
-constexpr absl::Duration kLearnSoonLimit = absl::Seconds(5);
 constexpr absl::Duration kLearnLimit = absl::Seconds(2);
 
 bool IsPermanent(const absl::Status& status) {
@@ -139,7 +137,8 @@ void Attachment::OnAttached(const LinkPtr& link, const std::string& node_id) {
   if (!has_learnt_) {
     Learn();
   } else {
-    learn_.Set(MonotonicNow() + absl::Uniform(random_, kLearnAgainAfter, kLearnSoonLimit),
+    // Those who have just lost one node come to the others all at once: that they are back goes before a newer list.
+    learn_.Set(MonotonicNow() + kLearnAgainAfter * absl::Uniform(random_, 1.0, 5.0),
                [self = shared_from_this()] { self->Learn(); });
   }
   {

@@ -91,6 +91,7 @@ struct Bus::Impl {
   void Begin(const std::string& boot_id, absl::AnyInvocable<void() &&> listening);
   void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
   void StopListening(const std::string& channel);
+  void EndBoot(absl::AnyInvocable<void() &&> deaf);
   void Publish(const std::string& channel, Envelope envelope, Receivers done);
   void PublishTogether(std::vector<Outgoing> messages, Receivers done);
   // Stamped and sealed for the channel; or why it cannot be sent.
@@ -200,6 +201,14 @@ void Bus::Impl::StopListening(const std::string& channel) {
   subscriber.Unsubscribe(channel);
   window.Unsubscribed(channel);
   std::erase_if(await_clock, [&channel](const auto& waiting) { return waiting.first == channel; });
+}
+
+void Bus::Impl::EndBoot(absl::AnyInvocable<void() &&> deaf) {
+  begun = false;  // No canary comes back any more.
+  subscriber.Unsubscribe(own_channel, [this, deaf = std::move(deaf)]() mutable {
+    window.Unsubscribed(own_channel);
+    std::move(deaf)();
+  });
 }
 
 absl::StatusOr<std::string> Bus::Impl::Seal(const std::string& channel, Envelope envelope) {
@@ -403,6 +412,8 @@ void Bus::Listen(const std::string& channel, absl::AnyInvocable<void() &&> liste
 }
 
 void Bus::StopListening(const std::string& channel) { impl_->StopListening(channel); }
+
+void Bus::EndBoot(absl::AnyInvocable<void() &&> deaf) { impl_->EndBoot(std::move(deaf)); }
 
 void Bus::Publish(const std::string& channel, Envelope envelope, Receivers done) {
   impl_->Publish(channel, std::move(envelope), std::move(done));

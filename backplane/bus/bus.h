@@ -72,6 +72,8 @@ class Bus {
   // dropped unrun if the channel is given up before, or the bus destroyed.
   void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
   void StopListening(const std::string& channel);
+  // Gives up the boot's own channel, for good: who sends something there from now on is told that nobody listens. `deaf` runs when all that came before was handled, or cannot come any more.
+  void EndBoot(absl::AnyInvocable<void() &&> deaf);
 
   // Stamps, seals and publishes. `envelope` has its body set; the bus fills the rest. `done` hears how many connections Redis gave it to (a
   // hint: monitors and half-open sockets count), or why it may not have been sent: BACKPLANE_UNAVAILABLE; LIMIT_EXCEEDED past 8 MiB. Envelopes

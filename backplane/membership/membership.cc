@@ -13,6 +13,13 @@ namespace actioncluster {
 
 using internal::v1::DirectoryChange;
 
+namespace {
+
+// A subscriber connection that does not answer must not keep the name of a node that leaves.
+constexpr absl::Duration kDeafLimit = absl::Milliseconds(500);
+
+}  // namespace
+
 void Membership::Impl::Begin() {
   reader = std::make_shared<DirectoryReader>(
       store, directory, Later([](Impl& impl, const std::vector<NodeEvent>& events) { impl.Tell(events); }));
@@ -30,6 +37,7 @@ void Membership::Impl::Begin() {
 void Membership::Impl::Shutdown() {
   const absl::Status stopping = BackplaneUnavailable("this node is stopping");
   if (join_done.has_value()) std::move (*std::exchange(join_done, std::nullopt))(stopping);
+  if (leave_done.has_value()) std::move (*std::exchange(leave_done, std::nullopt))(stopping);
   FailWaiting(stopping);
 }
 
@@ -111,9 +119,18 @@ void Membership::Impl::Leave(Done done) {
   if (before == Phase::kIdle || before == Phase::kListening || before == Phase::kLeft) {
     return loop.Post([done = std::move(done)]() mutable { std::move(done)(absl::OkStatus()); });
   }
+  leave_done = std::move(done);
+  retry_timer.Set(MonotonicNow() + kDeafLimit);
+  // First: what others send from then on they know to be unheard, and all that came before is answered before they hear that this node has left.
+  bus.EndBoot(Later([](Impl& impl) { impl.GiveUpLease(); }));
+}
+
+void Membership::Impl::GiveUpLease() {
+  if (!leave_done.has_value()) return;
+  retry_timer.Cancel();
   // A join that is still under way arrives before this.
-  store.Leave(boot, [weak = weak_from_this(),
-                     done = std::move(done)](absl::StatusOr<std::optional<MembershipStore::Departed>> left) mutable {
+  store.Leave(boot, [weak = weak_from_this(), done = *std::exchange(leave_done, std::nullopt)](
+                        absl::StatusOr<std::optional<MembershipStore::Departed>> left) mutable {
     const auto impl = weak.lock();
     if (!left.ok() || !left->has_value() || impl == nullptr) return std::move(done)(left.status());
     impl->Announce(DirectoryChange::KIND_LEFT, (*left)->generation, (*left)->node,

@@ -89,6 +89,7 @@ void Membership::Impl::OnFirstRead(const std::string& joined_boot, const absl::S
 void Membership::Impl::OnRetryTimer() {
   if (phase == Phase::kJoining) SendJoin();
   if (phase == Phase::kReading) ReadDirectory();
+  if (phase == Phase::kLeft) GiveUpLease();
 }
 
 void Membership::Impl::Arm() {

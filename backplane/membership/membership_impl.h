@@ -98,6 +98,7 @@ struct Membership::Impl : std::enable_shared_from_this<Impl> {
 
   void OnCommandsState(const absl::Status& state);
   void Leave(Done done);
+  void GiveUpLease();
 
   Loop& loop;
   redis::Client& commands;
@@ -122,6 +123,7 @@ struct Membership::Impl : std::enable_shared_from_this<Impl> {
   bool redis_was_away = false;  // At any time since the start.
   absl::Time grace_until = absl::InfinitePast();
   std::optional<Done> join_done;
+  std::optional<Done> leave_done;  // Until the lease is given up.
 
   absl::AnyInvocable<internal::v1::NodeStats()> stats_source;
   std::vector<NodeListener> node_listeners;

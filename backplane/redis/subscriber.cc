@@ -33,7 +33,9 @@ void Subscriber::Subscribe(absl::string_view channel, Confirmed confirmed) {
   impl_->core.Subscribe(channel, MonotonicNow(), std::move(confirmed));
 }
 
-void Subscriber::Unsubscribe(absl::string_view channel) { impl_->core.Unsubscribe(channel, MonotonicNow()); }
+void Subscriber::Unsubscribe(absl::string_view channel, Confirmed gone) {
+  impl_->core.Unsubscribe(channel, MonotonicNow(), std::move(gone));
+}
 
 void Subscriber::OnState(StateListener listener) { impl_->listeners.push_back(std::move(listener)); }
 

@@ -31,8 +31,9 @@ class Subscriber {
   // the connection must come back first); it is dropped unrun if the channel is given up before that, or the subscriber
   // destroyed. Subscribing twice is one subscription with two callbacks. `confirmed` may be null.
   void Subscribe(absl::string_view channel, Confirmed confirmed);
-  // Gives the channel up. Messages that are under way may still come.
-  void Unsubscribe(absl::string_view channel);
+  // Gives the channel up. Messages that are under way may still come: until `gone` runs, if it is given. That is when Redis has confirmed it, or there is no connection (any more); it is
+  // dropped unrun only if the subscriber is destroyed.
+  void Unsubscribe(absl::string_view channel, Confirmed gone = nullptr);
 
   void OnState(StateListener listener);
   // OK while connected and every wanted channel is confirmed, but for those asked for since.

@@ -26,15 +26,22 @@ void SubscriberCore::Subscribe(absl::string_view name, absl::Time now, Confirmed
   }
 }
 
-void SubscriberCore::Unsubscribe(absl::string_view name, absl::Time now) {
+void SubscriberCore::Unsubscribe(absl::string_view name, absl::Time now, Confirmed gone) {
   const auto it = wanted_.find(name);
-  if (it == wanted_.end()) return;
+  const bool wanted = it != wanted_.end();
+  if (!wanted || !open_) {
+    if (gone) {
+      gone_.push_back(std::move(gone));
+      late_since_ = std::min(late_since_, now);
+    }
+    if (!wanted) return;
+  }
   // The callbacks that are dropped may own more than we know: not while the map changes.
   const Channel dropped = std::move(it->second);
   wanted_.erase(it);
   if (!open_) return;
   out_.append(Command({"UNSUBSCRIBE", name}).wire());
-  Await({Awaited::Kind::kUnsubscribe, now, std::string(name)});
+  Await({Awaited::Kind::kUnsubscribe, now, std::string(name), 0, std::move(gone)});
 }
 
 void SubscriberCore::Await(Awaited awaited) { awaited_.push_back(std::move(awaited)); }
@@ -102,10 +109,11 @@ absl::Status SubscriberCore::Answered(Awaited::Kind kind, absl::string_view chan
   if (awaited_.empty() || awaited_.front().kind != kind || awaited_.front().channel != channel) {
     return BackplaneUnavailable("a subscriber got a reply that it did not ask for");
   }
-  const Awaited awaited = std::move(awaited_.front());
+  Awaited awaited = std::move(awaited_.front());
   awaited_.pop_front();
   if (opening_ > 0) --opening_;
   if (kind == Awaited::Kind::kSubscribe) Confirm(awaited);
+  if (awaited.gone) std::move(awaited.gone)();
   return absl::OkStatus();
 }
 
@@ -139,6 +147,7 @@ absl::Status SubscriberCore::Tick(absl::Time now, absl::Time* next) {
   if (now >= late_since_) {
     late_since_ = absl::InfiniteFuture();
     for (const std::string& name : std::exchange(late_, {})) RunWaiting(name);
+    for (Confirmed& gone : std::exchange(gone_, {})) std::move(gone)();
   }
   *next = late_since_;
   if (!open_) return absl::OkStatus();
@@ -160,8 +169,10 @@ void SubscriberCore::Closed(const absl::Status&) {
   open_ = false;
   opening_ = 0;
   out_.clear();
-  awaited_.clear();
   for (auto& [name, channel] : wanted_) channel.confirmed = false;
+  for (Awaited& awaited : std::exchange(awaited_, {})) {
+    if (awaited.gone) std::move(awaited.gone)();
+  }
 }
 
 }  // namespace actioncluster::redis

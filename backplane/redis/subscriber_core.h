@@ -25,7 +25,7 @@ namespace actioncluster::redis {
 // the order of the commands, and are matched to them: one that was meant for an earlier, withdrawn subscription
 // confirms nothing. A connection without traffic is probed with PING.
 //
-// Callbacks run inside Feed and Tick, and may call Subscribe and Unsubscribe. Confined to the I/O thread.
+// Callbacks run inside Feed, Tick and Closed, and may call Subscribe and Unsubscribe. Confined to the I/O thread.
 class SubscriberCore final : public LinkCore {
  public:
   using Confirmed = absl::AnyInvocable<void() &&>;
@@ -35,7 +35,8 @@ class SubscriberCore final : public LinkCore {
 
   // At any time, connected or not.
   void Subscribe(absl::string_view channel, absl::Time now, Confirmed confirmed);
-  void Unsubscribe(absl::string_view channel, absl::Time now);
+  // `gone` may be null.
+  void Unsubscribe(absl::string_view channel, absl::Time now, Confirmed gone = nullptr);
 
   void Opened(absl::Time now) override;
   absl::Status Feed(absl::string_view bytes, absl::Time now) override;
@@ -57,6 +58,7 @@ class SubscriberCore final : public LinkCore {
     absl::Time sent_at;
     std::string channel;
     uint64_t subscription = 0;
+    Confirmed gone = nullptr;
   };
 
   void Await(Awaited awaited);
@@ -83,6 +85,8 @@ class SubscriberCore final : public LinkCore {
   std::map<std::string, Channel, std::less<>> wanted_;
   // Subscribed once more while confirmed: their callbacks run at the next tick.
   std::vector<std::string> late_;
+  // Given up when there was nothing to give up; likewise.
+  std::vector<Confirmed> gone_;
   absl::Time late_since_ = absl::InfiniteFuture();
 };
 

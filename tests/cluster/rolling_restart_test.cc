@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "actioncluster/cache.h"
@@ -138,7 +139,7 @@ class Caller {
         return Check("ListNodes", client_->ListNodes().status());
     }
   }
-  void Check(const char* what, const absl::Status& status) {
+  void Check(absl::string_view what, const absl::Status& status) {
     if (!status.ok()) failures_.Note(absl::StrCat(name_, " ", what), status);
   }
 

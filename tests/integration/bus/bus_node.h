@@ -93,6 +93,22 @@ class BusNode {
     thread_.Run([&] { bus_->StopListening(channel); });
   }
 
+  // Gives how many calls it had heard, and not yet read, when it was deaf.
+  fakes::Waiter<size_t> EndBoot() {
+    fakes::Waiter<size_t> deaf;
+    thread_.Run([&] { bus_->EndBoot([deaf, heard = heard_] { deaf.Add(heard.size()); }); });
+    return deaf;
+  }
+  // Many at once; the results come in this order.
+  fakes::Waiter<absl::StatusOr<int64_t>> PublishMany(const std::string& channel, const internal::v1::Envelope& envelope,
+                                                     int count) {
+    fakes::Waiter<absl::StatusOr<int64_t>> done;
+    thread_.Run([&] {
+      for (int i = 0; i < count; ++i) bus_->Publish(channel, envelope, done.Callback());
+    });
+    return done;
+  }
+
   absl::StatusOr<int64_t> Publish(const std::string& channel, internal::v1::Envelope envelope) {
     fakes::Waiter<absl::StatusOr<int64_t>> done;
     thread_.Run([&] { bus_->Publish(channel, std::move(envelope), done.Callback()); });

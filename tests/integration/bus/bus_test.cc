@@ -140,6 +140,27 @@ TEST_F(BusTest, RejoiningUnderAnotherBootGivesUpTheFormerChannel) {
   EXPECT_EQ(a->NextCall().envelope.sender_boot(), "b2");
 }
 
+TEST_F(BusTest, ABootThatEndsHasHandledAllThatItWasSentBeforeOthersHearThatItIsDeaf) {
+  constexpr int kMany = 2'000;
+  const auto a = StartNode("a"), b = StartNode("b");
+  const auto sent = a->PublishMany(keys_.ChannelBoot("b"), CallEnvelope("m"), kMany);
+  const size_t heard = b->EndBoot().Next();
+  int64_t received = 0;
+  for (int i = 0; i < kMany; ++i) received += *sent.Next();
+  EXPECT_EQ(heard, static_cast<size_t>(received));
+  EXPECT_EQ(b->unread(), heard);
+  EXPECT_EQ(*a->Publish(keys_.ChannelBoot("b"), CallEnvelope("late")), 0);
+  EXPECT_EQ(*a->Publish(keys_.ChannelAll(), CallEnvelope("to-all")), 2) << "it goes on with the others";
+  EXPECT_TRUE(b->state().ok());
+}
+
+TEST_F(BusTest, ABootEndsAtOnceWithoutAConnection) {
+  const auto b = StartNode("b");
+  redis_.Kill();
+  b->AwaitState(false);
+  EXPECT_EQ(b->EndBoot().Next(), 0u);
+}
+
 TEST_F(BusTest, DeafBootsAreThoseThatNobodyListensFor) {
   const auto a = StartNode("a"), b = StartNode("b");
   EXPECT_THAT(*a->FindDeaf({"ghost", "b", "a", "phantom"}), ElementsAre("ghost", "phantom"));

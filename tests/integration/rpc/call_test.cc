@@ -1,6 +1,8 @@
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
@@ -175,6 +177,27 @@ TEST_F(RpcCallTest, WhatIsMissingIsSaidAtOnce) {
   EXPECT_EQ(ReasonOf(a->Call("m", NodeOfConnection{"left-behind"}, kTimeout).status()),
             v1::ERROR_REASON_CONNECTION_NOT_FOUND);
   EXPECT_LT(MonotonicNow() - start, kTimeout / 10);
+}
+
+TEST_F(RpcCallTest, WhatIsSentToANodeAsItLeavesIsNotTakenForRun) {
+  const auto a = Node();
+  const auto b = Node(Offer("m", Returns("b")));
+  a->Refresh();
+  const OneNode target{b->self().id};
+  std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> calls;
+  const auto call = [&](int count) {
+    for (int i = 0; i < count; ++i) calls.push_back(a->StartCall("m", target, kTimeout));
+  };
+  call(100);
+  EXPECT_TRUE(calls.front().Next().ok());
+  std::thread leaving([&b] { b->Leave(); });
+  call(1000);
+  leaving.join();
+  for (size_t i = 1; i < calls.size(); ++i) {
+    const absl::Status status = calls[i].Next().status();
+    EXPECT_NE(ReasonOf(status), v1::ERROR_REASON_HANDLER_FAILED) << status;
+  }
+  EXPECT_EQ(ReasonOf(a->Call("m", target, kTimeout).status()), v1::ERROR_REASON_NODE_NOT_FOUND);
 }
 
 TEST_F(RpcCallTest, NodeThatDoesNotServeCallsNobody) {

@@ -136,6 +136,35 @@ TEST_F(SubscriberCoreTest, AChannelGivenUpIsNotSubscribedAgain) {
   EXPECT_EQ(Output(), Command({"PING"}).wire() + Command({"SUBSCRIBE", "b"}).wire());
 }
 
+TEST_F(SubscriberCoreTest, AChannelIsGoneWhenRedisSaysSoBehindWhatCameBefore) {
+  Open();
+  Subscribe("a", "a1");
+  EXPECT_TRUE(Feed(Ack("subscribe", "a")).ok());
+  core_.Unsubscribe("a", now_, [this] { events_.push_back("gone"); });
+  EXPECT_TRUE(Feed(Message("a", "last")).ok());
+  EXPECT_THAT(Events(), ElementsAre("a1", "a=last"));
+  EXPECT_TRUE(Feed(Ack("unsubscribe", "a")).ok());
+  EXPECT_THAT(Events(), ElementsAre("gone"));
+}
+
+TEST_F(SubscriberCoreTest, AChannelIsGoneWithItsConnection) {
+  Open();
+  Subscribe("a", "a1");
+  core_.Unsubscribe("a", now_, [this] { events_.push_back("gone"); });
+  EXPECT_THAT(Events(), IsEmpty());
+  core_.Closed(BackplaneUnavailable("gone"));
+  EXPECT_THAT(Events(), ElementsAre("gone"));
+}
+
+TEST_F(SubscriberCoreTest, AChannelThatCannotBeHeardIsGoneAtTheNextTick) {
+  Subscribe("a", "a1");
+  core_.Unsubscribe("a", now_, [this] { events_.push_back("gone"); });
+  core_.Unsubscribe("never", now_, [this] { events_.push_back("never was"); });
+  EXPECT_THAT(Events(), IsEmpty());
+  EXPECT_TRUE(Tick().ok());
+  EXPECT_THAT(Events(), ElementsAre("gone", "never was"));
+}
+
 TEST_F(SubscriberCoreTest, GivingUpAChannelWhileItIsBeingConfirmedLeavesItReady) {
   Subscribe("a", "a1");
   core_.Opened(now_);
