@@ -79,13 +79,13 @@ class ConnectionHost final : public RoomFeed::Listener {
   bool Holds(absl::string_view connection_id) const;
   // Those that stand.
   size_t connections() const;
-  // What is not yet told to Redis, and has to be before the node goes.
+  // What is not yet told to Redis, and who not yet that this node drains: both have to be before the node goes.
   size_t unsettled() const;
 
   // The membership has changed its mind about whether this node serves, or under which boot: connections of a former boot are lost.
   void OnServing(bool serving);
   void OnBackplane(const absl::Status& state);
-  // All clients are told where else to go, and lost; those that come from now on are refused.
+  // All clients are told where else to go, and lost, some at a time: where they go they come all at once. Those that come from now on are refused.
   void Drain(const std::vector<std::string>& alternatives);
   // Ends all streams with this status.
   void CloseAll(const absl::Status& why);

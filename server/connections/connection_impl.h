@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -62,7 +63,10 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   // It is not known to Redis any more: its client may come back.
   void Lose(const ClientPtr& client);
   void CheckClaim(const ClientPtr& client);
-  void RemoveAll(const std::string& reason, const std::vector<std::string>& alternatives, const absl::Status& why);
+  // Refuses those that are not yet here, and gives all others.
+  std::deque<ClientPtr> RefuseWhoIsClaiming(const absl::Status& why);
+  // Sends those away that are departing, `at_once` now, and as many every kDepartEvery.
+  void Depart(const v1::OpenResponse::Goodbye& goodbye, const absl::Status& why, size_t at_once);
   void Store(const ClientPtr& client, Ended done);
   void StoreNow(const ClientPtr& client);
   void StoreDirty();
@@ -141,6 +145,7 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   absl::flat_hash_map<std::string, size_t> claiming;  // Ids that are being claimed, and by how many.
   size_t settling = 0;
   std::optional<absl::Status> refusing;  // The node drains.
+  std::deque<ClientPtr> departing;       // Not yet told so.
   std::multimap<absl::Time, absl::AnyInvocable<void() &&>> due;
   Timer timer;
 };

@@ -270,6 +270,27 @@ TEST_F(ConnectionStreamTest, ANodeTakesNoMoreConnectionsThanItIsSetTo) {
   EXPECT_EQ(InfoOf(refused).metadata().at("limit"), "connections");
 }
 
+TEST_F(ConnectionStreamTest, ADrainingNodeLetsItsConnectionsGoSomeAtATimeAndTheOthersGoOnMeanwhile) {
+  constexpr size_t kMany = 100;
+  std::vector<std::unique_ptr<OpenClient>> clients;
+  for (size_t i = 0; i < kMany; ++i) {
+    clients.push_back(Client());
+    clients.back()->Hello(absl::StrCat("c-", i));
+  }
+  size_t left = 0;
+  node().io().Run([&] {
+    ConnectionHost& connections = node().rooms().connections;
+    connections.Drain({"elsewhere:1"});
+    left = connections.connections();
+    EXPECT_GE(connections.unsettled(), left) << "the node waits for them";
+  });
+  EXPECT_LT(left, kMany);
+  EXPECT_GT(left, kMany / 2);
+  for (const auto& client : clients) {
+    EXPECT_THAT(client->Next().goodbye().alternatives(), testing::ElementsAre("elsewhere:1"));
+  }
+}
+
 TEST_F(ConnectionStreamTest, ADrainingNodeSaysGoodbyeAndRefusesWhoComes) {
   const auto client = Client();
   client->Hello("c");
