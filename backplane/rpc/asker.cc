@@ -165,7 +165,6 @@ void Asker::EndWaiting() {
 void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
   if (request->sent != nullptr) *request->sent = static_cast<int>(addressees.nodes.size());
   request->call.caller = membership_.self();
-  const bool anew = !request->asked.empty();
   for (const NodeRef& node : addressees.nodes) request->asked.insert(node.boot);
   const bool waits = pending_.Expect(request->call.id, addressees.nodes, std::move(addressees.fallbacks),
                                      request->call.caller.boot, Guard([request](Asker& self, const NodeRef& node) {
@@ -174,7 +173,7 @@ void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
                                      }),
                                      MonotonicNow());
   if (!waits) return;
-  if (!anew && (ToWhoeverOffers(request->target) || OrItsSuccessor(request->target))) {
+  if (ToWhoeverOffers(request->target) || OrItsSuccessor(request->target)) {
     pending_.OnDeclined(request->call.id, Guard([request](Asker& self, const absl::Status& why) {
                           request->declined = why;
                           self.AskAnew(request);
