@@ -145,6 +145,7 @@ TEST_F(TaskServiceTest, DeadLettersAreListedRetriedAndRemoved) {
   {
     TestWorker worker(two_.tasks(), "default");
     EXPECT_EQ(v1::TASK_STATE_FAILED, worker.Fail(worker.Take(), /*retryable=*/false));
+    worker.Leave();
   }
   v1::ListFailedResponse failed;
   ASSERT_TRUE(Call(&Stub::ListFailed, "{}", &failed).ok());

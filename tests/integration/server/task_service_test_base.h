@@ -87,6 +87,11 @@ class TestWorker {
     progress->set_data(data);
     Send(outcomes);
   }
+  // When it returns the node has let it go: nothing is given to it any more.
+  void Leave() {
+    stream_->WritesDone();
+    while (Read().frame_case() != v1::WorkResponse::FRAME_NOT_SET) continue;
+  }
 
  private:
   grpc::ClientContext context_;
