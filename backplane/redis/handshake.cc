@@ -1,10 +1,17 @@
 #include "backplane/redis/handshake.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backplane/domain/error.h"
 #include "backplane/redis/error_reply.h"
 
 namespace actioncluster::redis {
+namespace {
+
+// What Redis says to whoever connects, before it reads anything: there is nothing of ours in it.
+constexpr absl::string_view kFull = "ERR max number of clients";
+
+}  // namespace
 
 Handshake::Handshake(const LinkOptions& options, const std::vector<Script>& scripts) {
   const Endpoint& endpoint = options.endpoint;
@@ -47,8 +54,9 @@ absl::Status Handshake::Accept(ReplyView reply) {
   const Step& step = *awaited_.front();
   awaited_.pop_front();
   if (reply.is_error()) {
+    const bool may_quote_password = step.has_password && !absl::StartsWith(reply.error(), kFull);
     return BackplaneUnavailable(
-        absl::StrCat(step.name, " was refused: ", step.has_password ? ErrorCode(reply.error()) : reply.error()));
+        absl::StrCat(step.name, " was refused: ", may_quote_password ? ErrorCode(reply.error()) : reply.error()));
   }
   const absl::StatusOr<absl::string_view> text = reply.is_array() ? reply[0].String() : reply.String();
   if (!text.ok()) return BackplaneUnavailable(absl::StrCat(step.name, ": ", text.status().message()));

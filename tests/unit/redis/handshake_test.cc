@@ -86,6 +86,12 @@ TEST_F(HandshakeTest, ARefusedPasswordIsNeverShownThoughRedisQuotesIt) {
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("AUTH was refused"), Not(HasSubstr("secret"))));
 }
 
+TEST_F(HandshakeTest, ThatRedisTakesNoMoreClientsIsSaidThoughItSeemsToAnswerThePassword) {
+  AnswerUpTo(0);
+  EXPECT_THAT(std::string(Feed("-ERR max number of clients reached\r\n").message()),
+              HasSubstr("max number of clients reached"));
+}
+
 TEST_F(HandshakeTest, AScriptOfAnotherHashIsNamed) {
   AnswerUpTo(5);
   EXPECT_THAT(std::string(Feed("$7\r\nsha-one\r\n").message()), HasSubstr("SCRIPT LOAD of two"));
