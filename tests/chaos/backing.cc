@@ -86,7 +86,7 @@ SentinelRedis::SentinelRedis() {
 }
 
 std::string SentinelRedis::url() const {
-  std::string url = "redis+sentinel://";
+  std::string url = absl::StrCat("redis+sentinel://", fakes::kNodesUser, ":", fakes::kNodesPassword, "@");
   for (const RedisServer& sentinel : sentinels_)
     absl::StrAppend(&url, &sentinel == &sentinels_.front() ? "" : ",", "127.0.0.1:", sentinel.port());
   return absl::StrCat(url, "/", kName);

@@ -364,7 +364,7 @@ TEST_P(BehaviourTest, MessagesReachWhoIsSubscribedToTheirTypeOrAPattern) {
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, BehaviourTest,
                          testing::Values(Way{"SolitaryNode", SolitaryNode}, Way{"ThreeNodes", ThreeNodes},
-                                         Way{"ThreeNodesByTlsAsTheirUser", ThreeNodesByTlsAsTheirUser},
+                                         Way{"ThreeNodesByTls", ThreeNodesByTls},
                                          Way{"ThreeNodesBySentinel", ThreeNodesBySentinel}),
                          [](const testing::TestParamInfo<Way>& way) { return way.param.name; });
 

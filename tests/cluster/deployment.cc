@@ -3,16 +3,12 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "glog/logging.h"
 #include "tests/fakes/certificates.h"
 
 namespace actioncluster::cluster {
 namespace {
 
-constexpr char kUsersPassword[] = "the-nodes-password";
 constexpr char kRedisPassword[] = "secret";
 
 // They may not run without an API token: the Redis may be on other machines.
@@ -27,12 +23,9 @@ void WriteIdentity(const TempDir& files, const std::string& name, const fakes::I
   WriteFile(files / (name + ".key"), identity.key);
 }
 
-// The shipped file with a password, as it asks for, and a default user who can only see that Redis is there.
-std::string Users() {
-  const std::string shipped = ReadFile(ACTIONCLUSTER_USERS_FILE);
-  CHECK(absl::StartsWith(shipped, "user actioncluster on ")) << ACTIONCLUSTER_USERS_FILE;
-  return absl::StrCat(absl::StripSuffix(shipped, "\n"), " >", kUsersPassword, "\nuser default on >", kRedisPassword,
-                      " -@all +ping\n");
+// How nodes begin to say where their Redis is.
+std::string AsNodesUser(const std::string& scheme) {
+  return absl::StrCat(scheme, "://", fakes::kNodesUser, ":", fakes::kNodesPassword, "@127.0.0.1:");
 }
 
 }  // namespace
@@ -48,23 +41,22 @@ Deployment ThreeNodes() {
   return {.files = nullptr, .redis = nullptr, .sentinel = nullptr, .cluster = std::make_unique<Cluster>(3)};
 }
 
-Deployment ThreeNodesByTlsAsTheirUser() {
+Deployment ThreeNodesByTls() {
   auto files = std::make_unique<TempDir>();
   const fakes::Authority authority;
   WriteFile(*files / "ca.pem", authority.certificate());
   WriteIdentity(*files, "redis", authority.Issue("IP:127.0.0.1"));
   WriteIdentity(*files, "node", authority.Issue("DNS:node.test"));
-  WriteFile(*files / "users.acl", Users());
   const int port = fakes::FreePort();
   const std::vector<std::string> args = {
       "--tls-port",         absl::StrCat(port),   "--tls-cert-file", *files / "redis.pem", "--tls-key-file",
-      *files / "redis.key", "--tls-ca-cert-file", *files / "ca.pem", "--tls-auth-clients", "yes",
-      "--aclfile",          *files / "users.acl"};
-  auto redis =
-      std::make_unique<fakes::RedisServer>(fakes::RedisServer::Options{.password = kRedisPassword, .args = args});
-  auto cluster = Three(absl::StrCat("rediss://actioncluster:", kUsersPassword, "@127.0.0.1:", port),
-                       {"--redis-ca-file", *files / "ca.pem", "--redis-cert-file", *files / "node.pem",
-                        "--redis-key-file", *files / "node.key"});
+      *files / "redis.key", "--tls-ca-cert-file", *files / "ca.pem", "--tls-auth-clients", "yes"};
+  // The default user can only see that Redis is there, and what it has refused.
+  auto redis = std::make_unique<fakes::RedisServer>(
+      fakes::RedisServer::Options{.password = kRedisPassword, .args = args, .default_rights = "-@all +ping +acl|log"});
+  auto cluster =
+      Three(absl::StrCat(AsNodesUser("rediss"), port), {"--redis-ca-file", *files / "ca.pem", "--redis-cert-file",
+                                                        *files / "node.pem", "--redis-key-file", *files / "node.key"});
   return {.files = std::move(files), .redis = std::move(redis), .sentinel = nullptr, .cluster = std::move(cluster)};
 }
 
@@ -76,7 +68,7 @@ Deployment ThreeNodesBySentinel() {
                                   .sentinel = absl::StrCat("sentinel monitor main 127.0.0.1 ", redis->port(),
                                                            " 1\nsentinel auth-pass main ", kRedisPassword, "\n"),
                                   .args = {}});
-  auto cluster = Three(absl::StrCat("redis+sentinel://:", kRedisPassword, "@127.0.0.1:", sentinel->port(), "/main"));
+  auto cluster = Three(absl::StrCat(AsNodesUser("redis+sentinel"), sentinel->port(), "/main"));
   return {.files = nullptr, .redis = std::move(redis), .sentinel = std::move(sentinel), .cluster = std::move(cluster)};
 }
 

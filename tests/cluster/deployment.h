@@ -11,7 +11,7 @@ namespace actioncluster::cluster {
 
 // The ways in which an operator may run nodes, each with all that it needs: what an application sees must be the same in all of them.
 struct Deployment {
-  std::unique_ptr<TempDir> files;  // Certificates and users; none: null.
+  std::unique_ptr<TempDir> files;  // Certificates; none: null.
   std::unique_ptr<fakes::RedisServer> redis;
   std::unique_ptr<fakes::RedisServer> sentinel;
   std::unique_ptr<Cluster> cluster;
@@ -21,8 +21,8 @@ struct Deployment {
 Deployment SolitaryNode();
 // Three nodes on one Redis.
 Deployment ThreeNodes();
-// By TLS, to a Redis that asks for a client's certificate, as the user of deploy/redis-users.acl, beside whom nobody may do anything.
-Deployment ThreeNodesByTlsAsTheirUser();
+// By TLS, to a Redis that asks for a client's certificate, where nobody but the nodes' user may do anything.
+Deployment ThreeNodesByTls();
 // By a sentinel, which knows where the Redis is.
 Deployment ThreeNodesBySentinel();
 

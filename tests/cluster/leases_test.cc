@@ -74,7 +74,7 @@ TEST(LeasesTest, ANodeWhoseLeaseIsNotRenewedSaysThatItDoesNotServeAndServesAgain
   Cluster cluster(2, {.lease = absl::Seconds(1)});
   // All else goes on: the connections stand, and messages come.
   const auto allow = [&](const std::string& rule) {
-    ASSERT_FALSE(cluster.redis().Command({"ACL", "SETUSER", "default", rule}).view().is_error());
+    ASSERT_FALSE(cluster.redis().Command({"ACL", "SETUSER", fakes::kNodesUser, rule}).view().is_error());
   };
   allow("-evalsha");
   const absl::Time begun = absl::Now();
@@ -85,6 +85,7 @@ TEST(LeasesTest, ANodeWhoseLeaseIsNotRenewedSaysThatItDoesNotServeAndServesAgain
   }
   EXPECT_LT(absl::Now() - begun, absl::Seconds(3));
   allow("+evalsha");
+  cluster.redis().Command({"ACL", "LOG", "RESET"});
   for (const Node& node : cluster.nodes()) {
     EXPECT_TRUE(Await([&] { return node.IsServing(); })) << node.id();
     EXPECT_TRUE(Await([&] { return Call(node, ToNode(kTwo, Request("node.ping"))).ok(); })) << node.id();

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "glog/logging.h"
+#include "tests/fakes/redis_server.h"
 
 namespace actioncluster::fakes {
 namespace {
@@ -60,9 +61,11 @@ RedisProxy::~RedisProxy() {
   unlink(path_.c_str());
 }
 
-redis::Endpoint RedisProxy::endpoint() const { return {.unix_path = path_, .host = {}, .user = {}, .password = {}}; }
+redis::Endpoint RedisProxy::endpoint() const {
+  return {.unix_path = path_, .host = {}, .user = kNodesUser, .password = kNodesPassword};
+}
 
-std::string RedisProxy::url() const { return absl::StrCat("unix://", path_); }
+std::string RedisProxy::url() const { return NodesUrl(path_); }
 
 void RedisProxy::SetMode(Mode mode) {
   mode_ = mode;

@@ -34,6 +34,7 @@ class RedisProxy {
   RedisProxy(const RedisProxy&) = delete;
   RedisProxy& operator=(const RedisProxy&) = delete;
 
+  // For nodes, as their user of the Redis behind it.
   redis::Endpoint endpoint() const;
   std::string url() const;
 

@@ -11,10 +11,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "glog/logging.h"
 #include "tests/fakes/stop_process.h"
@@ -25,6 +27,14 @@ namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(2);
 
+// The file as it is shipped: a line for the nodes' user, without a password.
+std::string ShippedUsers() {
+  std::ifstream file(ACTIONCLUSTER_USERS_FILE);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  CHECK(absl::StartsWith(text, absl::StrCat("user ", kNodesUser, " on "))) << ACTIONCLUSTER_USERS_FILE;
+  return std::string(absl::StripSuffix(text, "\n"));
+}
+
 }  // namespace
 
 RedisServer::RedisServer(Options options) : options_(std::move(options)) {
@@ -34,31 +44,45 @@ RedisServer::RedisServer(Options options) : options_(std::move(options)) {
   unix_path_ = absl::StrCat(directory_, "/redis.sock");
   if (options_.tcp || options_.cluster || !options_.sentinel.empty()) port_ = FreePort();
   if (options_.cluster) bus_port_ = FreePort();
-  // A sentinel keeps there what it learns, so it is written once.
-  if (!options_.sentinel.empty()) std::ofstream(SentinelFile()) << options_.sentinel;
+  if (options_.sentinel.empty()) {
+    std::ofstream(UsersFile()) << Users();
+  } else {
+    // It keeps there what it learns, so it is written once.
+    std::ofstream(SentinelFile()) << options_.sentinel;
+  }
   Start();
 }
 
 RedisServer::~RedisServer() {
+  if (pid_ != 0 && !paused_ && options_.sentinel.empty()) CheckThatNothingWasRefused();
   Kill();
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
 }
 
 redis::Endpoint RedisServer::endpoint() const {
-  return {.unix_path = unix_path_, .host = {}, .user = {}, .password = options_.password};
+  return {.unix_path = unix_path_, .host = {}, .user = kNodesUser, .password = kNodesPassword};
 }
 
 redis::Endpoint RedisServer::tcp_endpoint() const {
-  return {.unix_path = {}, .host = "127.0.0.1", .port = port_, .user = {}, .password = options_.password};
+  return {.unix_path = {}, .host = "127.0.0.1", .port = port_, .user = kNodesUser, .password = kNodesPassword};
 }
 
-std::string RedisServer::url() const {
-  return absl::StrCat("unix://", options_.password.empty() ? "" : absl::StrCat(":", options_.password, "@"),
-                      unix_path_);
+std::string RedisServer::url() const { return NodesUrl(unix_path_); }
+
+redis::Endpoint RedisServer::administrator() const {
+  return {.unix_path = unix_path_, .host = {}, .user = {}, .password = options_.password};
 }
 
 std::string RedisServer::SentinelFile() const { return absl::StrCat(directory_, "/sentinel.conf"); }
+
+std::string RedisServer::UsersFile() const { return absl::StrCat(directory_, "/users.acl"); }
+
+std::string RedisServer::Users() const {
+  const std::string password = options_.password.empty() ? "nopass" : absl::StrCat(">", options_.password);
+  return absl::StrCat(ShippedUsers(), " >", kNodesPassword, "\nuser default on ", password, " ",
+                      options_.default_rights, "\n");
+}
 
 void RedisServer::Start() {
   CHECK_EQ(pid_, 0);
@@ -73,8 +97,12 @@ void RedisServer::Fork() {
       directory_,     "--logfile", "redis.log",         "--save",       "",         "--appendonly",
       "no",           "--bind",    "127.0.0.1"};
   const auto add = [&args](std::vector<std::string> more) { args.insert(args.end(), more.begin(), more.end()); };
-  if (!options_.sentinel.empty()) args.insert(args.begin() + 1, {SentinelFile(), "--sentinel"});
-  if (!options_.password.empty()) add({"--requirepass", options_.password});
+  if (options_.sentinel.empty()) {
+    add({"--aclfile", UsersFile()});
+  } else {
+    args.insert(args.begin() + 1, {SentinelFile(), "--sentinel"});
+    if (!options_.password.empty()) add({"--requirepass", options_.password});
+  }
   if (options_.cluster) add({"--cluster-enabled", "yes", "--cluster-port", absl::StrCat(bus_port_)});
   add(options_.args);
   std::vector<char*> argv;
@@ -139,11 +167,35 @@ void RedisServer::Kill() {
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
   pid_ = 0;
+  paused_ = false;
 }
 
-void RedisServer::Pause() { StopProcess(pid_); }
+void RedisServer::Pause() {
+  StopProcess(pid_);
+  paused_ = true;
+}
 
-void RedisServer::Resume() { CHECK_EQ(kill(pid_, SIGCONT), 0); }
+void RedisServer::Resume() {
+  CHECK_EQ(kill(pid_, SIGCONT), 0);
+  paused_ = false;
+}
+
+void RedisServer::CheckThatNothingWasRefused() {
+  const std::optional<redis::Reply> log = TryCommand({"ACL", "LOG"});
+  if (!log.has_value()) return;  // The connection was just lost.
+  for (size_t i = 0; i < log->view().size(); ++i) {
+    const redis::ReplyView entry = log->view()[i];
+    const auto field = [&entry](absl::string_view name) -> absl::string_view {
+      for (size_t at = 0; at + 1 < entry.size(); at += 2) {
+        if (entry[at].String().value_or("") == name) return entry[at + 1].String().value_or("");
+      }
+      return "";
+    };
+    // A wrong password is another matter.
+    CHECK(field("username") != kNodesUser || field("reason") == "auth")
+        << "nodes may not use the " << field("reason") << " " << field("object") << ", by " << field("context");
+  }
+}
 
 redis::Reply RedisServer::Command(const std::vector<std::string>& args) {
   std::optional<redis::Reply> reply = TryCommand(args);
@@ -162,6 +214,10 @@ std::optional<redis::Reply> RedisServer::TryCommand(const std::vector<std::strin
   void* reply = redisCommandArgv(connection_, static_cast<int>(args.size()), data.data(), sizes.data());
   if (reply == nullptr) return std::nullopt;
   return redis::Reply(static_cast<redisReply*>(reply));
+}
+
+std::string NodesUrl(const std::string& unix_path) {
+  return absl::StrCat("unix://", kNodesUser, ":", kNodesPassword, "@", unix_path);
 }
 
 int FreePort() {

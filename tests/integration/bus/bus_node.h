@@ -26,7 +26,8 @@ inline internal::v1::Envelope CallEnvelope(absl::string_view method) {
   return envelope;
 }
 
-inline Sealer TestSealer(absl::string_view token = kTestToken, absl::string_view cluster_namespace = "ns") {
+inline Sealer TestSealer(absl::string_view token = kTestToken,
+                         absl::string_view cluster_namespace = fakes::kNamespace) {
   absl::StatusOr<Sealer> sealer = Sealer::Create(token, cluster_namespace);
   CHECK(sealer.ok()) << sealer.status();
   return *std::move(sealer);
@@ -38,7 +39,7 @@ class BusNode {
   struct Options {
     redis::Endpoint endpoint;
     std::optional<redis::Endpoint> subscriber;  // By default the same.
-    std::string cluster_namespace = "ns";
+    std::string cluster_namespace = fakes::kNamespace;
     std::string token{kTestToken};
     // Fast, but with room for a busy machine.
     BusOptions bus = {.canary_every = absl::Milliseconds(100), .canary_timeout = absl::Seconds(1)};

@@ -20,7 +20,9 @@ using ::testing::IsEmpty;
 class BusTest : public ::testing::Test {
  protected:
   std::unique_ptr<BusNode> MakeNode(BusNode::Options options = {}) {
-    options.endpoint.unix_path = redis_.unix_path();
+    const int database = options.endpoint.database;
+    options.endpoint = redis_.endpoint();
+    options.endpoint.database = database;
     return std::make_unique<BusNode>(options);
   }
   std::unique_ptr<BusNode> StartNode(const std::string& boot, const BusNode::Options& options = {}) {
@@ -30,7 +32,7 @@ class BusTest : public ::testing::Test {
   }
 
   fakes::RedisServer redis_;
-  const Keys keys_{"ns"};
+  const Keys keys_{fakes::kNamespace};
 };
 
 TEST_F(BusTest, TwoNodesHearEachOtherAndNotThemselves) {
@@ -107,8 +109,10 @@ TEST_F(BusTest, KeysAreTheSameForTheSameTokenOnly) {
 }
 
 TEST_F(BusTest, NamespacesAndDatabasesDoNotHearEachOther) {
+  // Rights are not what keeps them apart.
+  redis_.Command({"ACL", "SETUSER", fakes::kNodesUser, "&other:*"});
   std::vector<std::unique_ptr<BusNode>> nodes;
-  for (const char* cluster_namespace : {"ns", "ns2"}) {
+  for (const char* cluster_namespace : {fakes::kNamespace, "other"}) {
     for (const int database : {0, 1}) {
       BusNode::Options options;
       options.cluster_namespace = cluster_namespace;

@@ -84,7 +84,7 @@ class ForgeryTest : public ::testing::Test {
   }
 
   fakes::RedisServer redis_;
-  const Keys keys_{"ns"};
+  const Keys keys_{fakes::kNamespace};
   const std::string all_ = keys_.ChannelAll();
   const std::string method_ = keys_.ChannelMethod("m");
   const Sealer sealer_ = TestSealer();

@@ -28,7 +28,7 @@ class SealTest : public testing::Test {
   void Publish(const std::string& payload) { redis_.Command({"PUBLISH", channel_, payload}); }
 
   fakes::RedisServer redis_;
-  const std::string channel_ = Keys("ns").ChannelRoom("lobby");
+  const std::string channel_ = Keys(fakes::kNamespace).ChannelRoom("lobby");
   BusNode sender_{{.endpoint = redis_.endpoint(), .subscriber = std::nullopt}};
   BusNode receiver_{{.endpoint = redis_.endpoint(), .subscriber = std::nullopt}};
 };
@@ -110,7 +110,7 @@ TEST_F(SealTest, WhatWasSealedLongAgoIsUnsealedByWhoHasTheToken) {
     EXPECT_EQ(unsealed->call().method(), "m");
     EXPECT_EQ(unsealed->sent_at_us(), 1);
   }
-  EXPECT_FALSE(Unseal(Keys("ns").ChannelRoom("other"), sealed).has_value());
+  EXPECT_FALSE(Unseal(Keys(fakes::kNamespace).ChannelRoom("other"), sealed).has_value());
   EXPECT_FALSE(Unseal(channel_, TestSealer("another token, for another cluster").Seal(channel_, old)).has_value());
   EXPECT_FALSE(Unseal(channel_, absl::StrCat("\0021:", sealed)).has_value());
   EXPECT_FALSE(Unseal(channel_, "").has_value());

@@ -153,7 +153,7 @@ class CacheClient {
   const Keys& keys() const { return keys_; }
 
  private:
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const fakes::Waiter<absl::Status> states_;
   const fakes::Waiter<CacheWaiter> turns_;
   const fakes::Waiter<std::string> changes_;

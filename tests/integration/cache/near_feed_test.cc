@@ -126,7 +126,7 @@ class NearFeedTest : public testing::Test {
   }
 
   RedisServer server_;
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   NearCache cache_{size_t{1} << 20, kMaxAge};
   fakes::LoopThread thread_;
   std::unique_ptr<redis::Client> commands_;
@@ -184,7 +184,7 @@ TEST_F(NearFeedTest, ListsAndLinesOfAKeyAreNotItsValue) {
   server_.Command({"RPUSH", keys_.Cache(Kind::kList, "k"), "x"});
   for (const std::string& name : keys_.CacheLine(Kind::kLock, "k")) server_.Command({"RPUSH", name, "x"});
   server_.Command({"SET", Name("k") + "x", "x"});
-  server_.Command({"SET", Keys("test-2").Cache(Kind::kValue, "k"), "x"});
+  server_.Command({"SET", Keys("actioncluster-2").Cache(Kind::kValue, "k"), "x"});
   Keep("later", "b");
   Write("later", "c");
   ASSERT_TRUE(AwaitGone("later"));

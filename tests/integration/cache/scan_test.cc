@@ -127,7 +127,7 @@ class ScanTest : public testing::TestWithParam<bool> {
   int64_t KeyCount() { return *redis_.Command({"DBSIZE"}).view().Integer(); }
 
   fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const fakes::Waiter<absl::Status> states_;
   const fakes::Waiter<std::string> turns_;
   fakes::LoopThread thread_;
@@ -177,11 +177,11 @@ TEST_P(ScanTest, ManyKeysAreAllFoundInShortSteps) {
 TEST_P(ScanTest, OtherNamespacesAndKindsAreNotSeen) {
   Save("mine");
   Push("my list", "x");
-  for (const std::string other : {"test2", "tes", "test-c"}) {
+  for (const std::string other : {"actioncluster2", "actioncluste", "actioncluster-c"}) {
     redis_.Command({"SET", Keys(other).Cache(Kind::kValue, "theirs"), "x"});
   }
-  redis_.Command({"SET", "v{test:c:mine", "x"});
-  redis_.Command({"SET", "v{test:c:mine}}", "x"});
+  redis_.Command({"SET", "v{actioncluster:c:mine", "x"});
+  redis_.Command({"SET", "v{actioncluster:c:mine}}", "x"});
   EXPECT_THAT(Walk(Kind::kValue), ElementsAre("mine"));
   EXPECT_THAT(Walk(Kind::kList), ElementsAre("my list"));
 }

@@ -197,7 +197,7 @@ class ChatNode {
   };
 
   const std::string boot_;
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const fakes::Waiter<Heard> heard_;
   Listener listener_;
   fakes::LoopThread thread_;

@@ -35,7 +35,7 @@ class RoomsTest : public testing::TestWithParam<bool> {
   }
 
   fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   ChatNode a_{redis_, "aaaaaaaaaaaaaaaa"};
   ChatNode b_{redis_, "bbbbbbbbbbbbbbbb"};
 };

@@ -109,7 +109,7 @@ class SweepingNode {
     std::optional<GhostSweeper> sweeper;
   };
 
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   fakes::LoopThread thread_;
   std::unique_ptr<Parts> parts_;
 };
@@ -171,7 +171,7 @@ class SweeperTest : public testing::Test {
   }
 
   fakes::RedisServer redis_;
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   ChatNode watcher_{redis_, "wwwwwwwwwwwwwwww"};
   std::unique_ptr<SweepingNode> dying_ = std::make_unique<SweepingNode>(redis_);
   SweepingNode living_{redis_};

@@ -71,7 +71,7 @@ class Member {
     Membership membership;
   };
 
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const fakes::Waiter<std::string> events_;
   const fakes::Waiter<bool> serving_;
   fakes::LoopThread thread_;

@@ -100,7 +100,7 @@ class MembershipScriptsTest : public testing::TestWithParam<bool> {
 
   static constexpr absl::Duration kLease = absl::Seconds(60);  // Time passes by RunOut and Outage.
   fakes::RedisServer redis_{{.cluster = GetParam(), .password = "", .args = {}}};
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const Waiter<absl::Status> state_;
   fakes::LoopThread thread_;
   std::unique_ptr<redis::Client> client_;

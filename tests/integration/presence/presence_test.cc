@@ -117,7 +117,7 @@ class PresenceTest : public testing::TestWithParam<bool> {
   const NodeRef a_{"node-1", "aaaaaaaaaaaaaaaa"};
   const NodeRef b_{"node-2", "bbbbbbbbbbbbbbbb"};
   fakes::RedisServer& redis_ = fakes::EmptyRedis(GetParam());
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const Waiter<absl::Status> state_;
   fakes::LoopThread thread_;
   std::unique_ptr<redis::Client> client_;

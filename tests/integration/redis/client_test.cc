@@ -20,9 +20,10 @@ TEST_F(ClientTest, AnswersOverAUnixSocket) {
   TestClient client(OptionsFor(server_));
   client.AwaitReady();
   const std::string binary("a\0b\r\n", 5);
-  EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", binary}))), "OK");
-  EXPECT_EQ(TextOf(client.Execute(Command({"GET", "key"}))), binary);
-  EXPECT_EQ(TextOf(client.Execute(Command({"CLIENT", "GETNAME"}))), "test");
+  EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf("key"), binary}))), "OK");
+  EXPECT_EQ(TextOf(client.Execute(Command({"GET", KeyOf("key")}))), binary);
+  EXPECT_THAT(TextOf(Result(server_.Command({"CLIENT", "LIST"}))),
+              testing::ContainsRegex("name=test .* user=actioncluster "));
 }
 
 TEST(ClientOverTcpTest, AnswersByAddressAndByName) {
@@ -34,7 +35,7 @@ TEST(ClientOverTcpTest, AnswersByAddressAndByName) {
     options.endpoint.database = 3;
     TestClient client(options);
     client.AwaitReady();
-    EXPECT_EQ(TextOf(client.Execute(Command({"SET", host, "x"}))), "OK");
+    EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf(host), "x"}))), "OK");
   }
   server.Command({"SELECT", "3"});
   EXPECT_EQ(server.Command({"DBSIZE"}).view().Integer().value(), 2);
@@ -71,7 +72,8 @@ TEST_F(ClientTest, TenThousandPipelinedCommandsAreAnsweredInOrderInFewWrites) {
   const int before = reads();
   const Results results;
   client.thread().Run([&] {
-    for (int i = 0; i < kCommands; ++i) client.client().Execute(Command({"INCR", "count"}), results.Callback());
+    for (int i = 0; i < kCommands; ++i)
+      client.client().Execute(Command({"INCRBY", KeyOf("count"), "1"}), results.Callback());
   });
   for (int i = 1; i <= kCommands; ++i) ASSERT_EQ(results.Next()->view().Integer().value(), i);
   // Redis reads 16 KiB at a time.
@@ -82,8 +84,8 @@ TEST_F(ClientTest, LargeValuesComeAndGoWhole) {
   TestClient client(OptionsFor(server_));
   client.AwaitReady();
   const std::string large(24 << 20, 'x');
-  EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", large}))), "OK");
-  EXPECT_EQ(client.Execute(Command({"GET", "key"}))->view().String()->size(), large.size());
+  EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf("key"), large}))), "OK");
+  EXPECT_EQ(client.Execute(Command({"GET", KeyOf("key")}))->view().String()->size(), large.size());
 }
 
 TEST_F(ClientTest, CompletionsMayExecuteCommands) {
@@ -91,8 +93,8 @@ TEST_F(ClientTest, CompletionsMayExecuteCommands) {
   client.AwaitReady();
   const Results results;
   client.thread().Run([&] {
-    client.client().Execute(Command({"SET", "key", "1"}), [&](absl::StatusOr<Reply>) {
-      client.client().Execute(Command({"INCR", "key"}), results.Callback());
+    client.client().Execute(Command({"SET", KeyOf("key"), "1"}), [&](absl::StatusOr<Reply>) {
+      client.client().Execute(Command({"INCRBY", KeyOf("key"), "1"}), results.Callback());
     });
   });
   EXPECT_EQ(results.Next()->view().Integer().value(), 2);
@@ -114,19 +116,19 @@ TEST_F(ClientTest, AFullRedisIsUnavailable) {
   server_.Command({"CONFIG", "SET", "maxmemory", "1"});
   TestClient client(OptionsFor(server_));
   client.AwaitReady();
-  EXPECT_EQ(ReasonOf(client.Execute(Command({"SET", "key", "1"})).status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(client.Execute(Command({"SET", KeyOf("key"), "1"})).status()),
+            v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
 }
 
 TEST_F(ClientTest, AWrongPasswordIsSaidAndItGoesOnTrying) {
-  fakes::RedisServer server({.password = "right", .args = {}});
-  LinkOptions options = OptionsFor(server);
+  LinkOptions options = OptionsFor(server_);
   options.endpoint.password = "wrong-one";
   TestClient client(options);
   const absl::Status state = client.AwaitLoss();
   EXPECT_EQ(ReasonOf(state), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   EXPECT_THAT(std::string(state.message()), testing::HasSubstr("WRONGPASS"));
   EXPECT_THAT(std::string(state.message()), testing::Not(testing::HasSubstr("wrong-one")));
-  server.Command({"CONFIG", "SET", "requirepass", "wrong-one"});
+  server_.Command({"ACL", "SETUSER", fakes::kNodesUser, ">wrong-one"});
   client.AwaitReady();
 }
 
@@ -134,7 +136,8 @@ TEST_F(ClientTest, DestructionEndsCommandsInFlightOnce) {
   TestClient client(OptionsFor(server_));
   client.AwaitReady();
   const Results results;
-  for (int i = 0; i < 3; ++i) client.Send(Command({"BLPOP", "nothing", "0"}), results);
+  server_.Pause();
+  for (int i = 0; i < 3; ++i) client.Send(Command({"PING"}), results);
   client.Destroy();
   ASSERT_EQ(results.size(), 3u);
   for (int i = 0; i < 3; ++i) {
@@ -145,9 +148,10 @@ TEST_F(ClientTest, DestructionEndsCommandsInFlightOnce) {
 TEST_F(ClientTest, DestructionEndsWhatItsCompletionsExecute) {
   TestClient client(OptionsFor(server_));
   client.AwaitReady();
+  server_.Pause();
   const Results results;
   client.thread().Run([&, raw = &client.client()] {
-    raw->Execute(Command({"BLPOP", "nothing", "0"}),
+    raw->Execute(Command({"PING"}),
                  [&results, raw](absl::StatusOr<Reply>) { raw->Execute(Command({"PING"}), results.Callback()); });
   });
   client.Destroy();

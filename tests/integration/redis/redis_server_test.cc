@@ -3,7 +3,7 @@
 #include <string>
 
 #include "backplane/redis/endpoint.h"
-#include "gtest/gtest.h"
+#include "tests/integration/redis/redis_test_base.h"
 
 namespace actioncluster::fakes {
 namespace {
@@ -25,11 +25,25 @@ TEST(RedisServerTest, AClusterOfOneTakesCommandsForAllSlots) {
   EXPECT_TRUE(server.Command({"MGET", "a", "b"}).view().is_error()) << "two slots";
 }
 
+TEST(RedisServerTest, NodesComeAsTheirUserAndTheTestAsAnAdministrator) {
+  RedisServer server;
+  redis::TestClient node(redis::OptionsFor(server));
+  node.AwaitReady();
+  EXPECT_TRUE(absl::IsPermissionDenied(node.Execute(redis::Command({"CONFIG", "GET", "port"})).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(node.Execute(redis::Command({"GET", "key"})).status()));
+  server.Command({"ACL", "LOG", "RESET"});
+  redis::TestClient test(redis::AsAdministrator(server));
+  test.AwaitReady();
+  EXPECT_TRUE(test.Execute(redis::Command({"CONFIG", "GET", "port"})).ok());
+  EXPECT_FALSE(server.Command({"CONFIG", "GET", "port"}).view().is_error());
+}
+
 TEST(RedisServerTest, ItsUrlSaysWhatItsEndpointSays) {
-  RedisServer server({.password = "secret", .args = {}});
+  const RedisServer server;
   const auto parsed = redis::ParseEndpoint(server.url());
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->unix_path, server.endpoint().unix_path);
+  EXPECT_EQ(parsed->user, server.endpoint().user);
   EXPECT_EQ(parsed->password, server.endpoint().password);
 }
 

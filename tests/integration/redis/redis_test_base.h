@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "backplane/redis/client.h"
@@ -75,12 +77,23 @@ class TestClient {
   std::unique_ptr<Client> client_;
 };
 
+// As nodes have them, and with their rights: keys and channels of the tests' own must be among the nodes'.
 inline LinkOptions OptionsFor(const fakes::RedisServer& server) {
   LinkOptions options;
   options.endpoint = server.endpoint();
   options.client_name = "test";
   return options;
 }
+// Of a client that may say what nodes may not.
+inline LinkOptions AsAdministrator(const fakes::RedisServer& server) {
+  LinkOptions options;
+  options.endpoint = server.administrator();
+  options.client_name = "administrator";
+  return options;
+}
+
+inline std::string KeyOf(absl::string_view name) { return absl::StrCat("{", fakes::kNamespace, ":", name, "}"); }
+inline std::string ChannelOf(absl::string_view name) { return absl::StrCat(fakes::kNamespace, ":", name); }
 
 }  // namespace actioncluster::redis
 

@@ -23,7 +23,7 @@ class ReplicasTest : public testing::Test {
     TestClient plain(OptionsFor(master_));
     plain.AwaitReady();
     // Until the replica has what was written: it takes part then.
-    ASSERT_TRUE(plain.Execute(Command({"SET", "first", "1"})).ok());
+    ASSERT_TRUE(plain.Execute(Command({"SET", KeyOf("first"), "1"})).ok());
     for (std::string count; count != "1";) {
       const Result reply = plain.Execute(Command({"WAIT", "1", "100"}));
       ASSERT_TRUE(reply.ok()) << reply.status();
@@ -53,8 +53,8 @@ TEST_F(ReplicasTest, WhatADurableScriptWroteIsOnTheReplicaWhenItEnds) {
   TestClient client(Acknowledged(master_), {kPush});
   client.AwaitReady();
   for (int i = 1; i <= 200; ++i) {
-    ASSERT_TRUE(client.Execute(Command::Call(kPush, {"list"}, {absl::StrCat(i)})).ok());
-    ASSERT_EQ(*replica_.Command({"LLEN", "list"}).view().Integer(), i);
+    ASSERT_TRUE(client.Execute(Command::Call(kPush, {KeyOf("list")}, {absl::StrCat(i)})).ok());
+    ASSERT_EQ(*replica_.Command({"LLEN", KeyOf("list")}).view().Integer(), i);
   }
 }
 
@@ -63,17 +63,17 @@ TEST_F(ReplicasTest, WithoutItsReplicaADurableScriptIsUnavailableAndAllElseGoesO
   client.AwaitReady();
   replica_.Pause();
   const Results results;
-  client.Send(Command::Call(kPush, {"list"}, {"a"}), results);
+  client.Send(Command::Call(kPush, {KeyOf("list")}, {"a"}), results);
   // Meanwhile.
-  const Result read = client.Execute(Command({"GET", "nothing"}));
+  const Result read = client.Execute(Command({"GET", KeyOf("nothing")}));
   EXPECT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(results.size() == 0u) << "it is not held back by what waits";
   const absl::Status status = results.Next().status();
   EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   EXPECT_THAT(std::string(status.message()), HasSubstr("0 of 1 replicas"));
   replica_.Resume();
-  EXPECT_TRUE(client.Execute(Command::Call(kPush, {"list"}, {"b"})).ok());
-  EXPECT_EQ(*replica_.Command({"LLEN", "list"}).view().Integer(), 2) << "what was unavailable had run";
+  EXPECT_TRUE(client.Execute(Command::Call(kPush, {KeyOf("list")}, {"b"})).ok());
+  EXPECT_EQ(*replica_.Command({"LLEN", KeyOf("list")}).view().Integer(), 2) << "what was unavailable had run";
 }
 
 TEST_F(ReplicasTest, OnlyAClientThatAsksForReplicasHasASecondConnection) {

@@ -1,5 +1,6 @@
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -39,10 +40,15 @@ class SentinelTest : public testing::Test {
   }
 
   // On a connection of its own: sentinels close those of others.
-  static std::string Replication(const RedisServer& server) {
-    TestClient client(OptionsFor(server));
+  static std::string Replication(const RedisServer& server) { return Asked(server, {"INFO", "replication"}); }
+  static std::string Asked(const RedisServer& server, std::vector<std::string> command) {
+    TestClient client(AsAdministrator(server));
     client.AwaitReady();
-    return TextOf(client.Execute(Command({"INFO", "replication"})));
+    return TextOf(client.Execute(Command(std::move(command))));
+  }
+  // Returns when the client is connected to it.
+  static void AwaitClientOf(const RedisServer& server) {
+    AwaitThat([&] { return absl::StrContains(Asked(server, {"CLIENT", "LIST"}), " name=test "); });
   }
   static RedisServer::Options Watching(int port) {
     return {.password = kSentinelPassword,
@@ -52,16 +58,12 @@ class SentinelTest : public testing::Test {
   }
 
   static LinkOptions By(const std::vector<int>& sentinels, const std::string& master = "main") {
-    std::string url = absl::StrCat("redis+sentinel://:", kPassword, "@");
+    std::string url = absl::StrCat("redis+sentinel://", fakes::kNodesUser, ":", fakes::kNodesPassword, "@");
     for (const int port : sentinels) absl::StrAppend(&url, url.back() == '@' ? "" : ",", "127.0.0.1:", port);
     LinkOptions options;
     options.endpoint = *ParseEndpoint(absl::StrCat(url, "/", master, "?sentinel-password=", kSentinelPassword));
     options.client_name = "test";
     return options;
-  }
-  static std::string PortOf(TestClient& client) {
-    const Result reply = client.Execute(Command({"CONFIG", "GET", "port"}));
-    return reply.ok() ? std::string(*reply->view()[1].String()) : reply.status().ToString();
   }
 
   RedisServer master_{ServerOptions({})};
@@ -74,7 +76,7 @@ TEST_F(SentinelTest, TheMasterIsFoundPastSentinelsThatAreAwayOrStale) {
   RedisServer good(Watching(master_.port()));
   TestClient client(By({fakes::FreePort(), stale.port(), good.port()}));
   client.AwaitReady();
-  EXPECT_EQ(PortOf(client), absl::StrCat(master_.port()));
+  AwaitClientOf(master_);
 }
 
 TEST_F(SentinelTest, WhatIsWrongIsSaid) {
@@ -85,7 +87,7 @@ TEST_F(SentinelTest, WhatIsWrongIsSaid) {
   EXPECT_THAT(std::string(TestClient(By({nobody, stale.port()}, "other")).AwaitLoss().message()),
               AllOf(HasSubstr(absl::StrCat("sentinel 127.0.0.1:", nobody, ": connection refused; sentinel 127.0.0.1:",
                                            stale.port(), ": knows no master other")),
-                    HasSubstr("redis+sentinel://:***@127.0.0.1")));
+                    HasSubstr("redis+sentinel://actioncluster:***@127.0.0.1")));
   LinkOptions stranger = By({stale.port()});
   stranger.endpoint.sentinels->password.clear();
   EXPECT_THAT(std::string(TestClient(stranger).AwaitLoss().message()), HasSubstr("NOAUTH"));
@@ -108,7 +110,7 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   RedisServer sentinel(Watching(master_.port()));
   TestClient client(By({sentinel.port()}));
   client.AwaitReady();
-  EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", "kept"}))), "OK");
+  EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf("key"), "kept"}))), "OK");
   // The replica has it.
   AwaitThat([&] {
     const auto replicas = client.Execute(Command({"WAIT", "1", "1000"}));
@@ -119,11 +121,13 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   const States states;
   std::unique_ptr<Subscriber> subscriber;
   client.thread().Run([&] {
+    LinkOptions options = By({sentinel.port()});
+    options.client_name = "subscriber";
     subscriber = std::make_unique<Subscriber>(
-        client.thread().loop(), By({sentinel.port()}),
+        client.thread().loop(), std::move(options),
         [messages](absl::string_view, absl::string_view payload) { messages.Add(std::string(payload)); });
     subscriber->OnState([states](const absl::Status& state) { states.Add(state); });
-    subscriber->Subscribe("one", [confirmed] { confirmed.Add(1); });
+    subscriber->Subscribe(ChannelOf("one"), [confirmed] { confirmed.Add(1); });
   });
   confirmed.Next();
   AwaitOk(states);
@@ -133,11 +137,11 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   AwaitThat([&] { return !sentinel.Command({"SENTINEL", "FAILOVER", "main"}).view().is_error(); });
   EXPECT_THAT(std::string(client.AwaitLoss().message()), HasSubstr("another master"));
   client.AwaitReady();
-  EXPECT_EQ(PortOf(client), absl::StrCat(replica_.port()));
-  EXPECT_EQ(TextOf(client.Execute(Command({"GET", "key"}))), "kept");
+  AwaitClientOf(replica_);
+  EXPECT_EQ(TextOf(client.Execute(Command({"GET", KeyOf("key")}))), "kept");
   EXPECT_FALSE(AwaitNotOk(states).ok());
   AwaitOk(states);
-  EXPECT_EQ(client.Execute(Command({"PUBLISH", "one", "planned"}))->view().Integer().value(), 1);
+  EXPECT_EQ(client.Execute(Command({"PUBLISH", ChannelOf("one"), "planned"}))->view().Integer().value(), 1);
   EXPECT_EQ(messages.Next(), "planned");
 
   // Back again, once the old master has become a replica that the sentinel knows. It would see to that itself, later.
@@ -153,11 +157,11 @@ TEST_F(SentinelTest, CommandsAndSubscriptionsFollowAFailoverThatWasAskedForAndOn
   replica_.Kill();
   EXPECT_FALSE(client.AwaitLoss().ok());
   client.AwaitReady();
-  EXPECT_EQ(PortOf(client), absl::StrCat(master_.port()));
-  EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", "new"}))), "OK");
+  AwaitClientOf(master_);
+  EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf("key"), "new"}))), "OK");
   EXPECT_FALSE(AwaitNotOk(states).ok());
   AwaitOk(states);
-  EXPECT_EQ(client.Execute(Command({"PUBLISH", "one", "killed"}))->view().Integer().value(), 1);
+  EXPECT_EQ(client.Execute(Command({"PUBLISH", ChannelOf("one"), "killed"}))->view().Integer().value(), 1);
   EXPECT_EQ(messages.Next(), "killed");
   client.thread().Run([&] { subscriber.reset(); });
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "tests/integration/redis/redis_test_base.h"
 
 namespace actioncluster::redis {
@@ -14,11 +15,11 @@ class SubscriberTest : public testing::Test {
  protected:
   void Connect(LinkOptions options) {
     thread_.Run([&] {
-      subscriber_ =
-          std::make_unique<Subscriber>(thread_.loop(), std::move(options),
-                                       [messages = messages_](absl::string_view channel, absl::string_view payload) {
-                                         messages.Add(absl::StrCat(channel, "=", payload));
-                                       });
+      subscriber_ = std::make_unique<Subscriber>(
+          thread_.loop(), std::move(options),
+          [messages = messages_](absl::string_view channel, absl::string_view payload) {
+            messages.Add(absl::StrCat(absl::StripPrefix(channel, ChannelOf("")), "=", payload));
+          });
       subscriber_->OnState([states = states_](const absl::Status& state) { states.Add(state); });
     });
   }
@@ -27,11 +28,12 @@ class SubscriberTest : public testing::Test {
   }
 
   void Subscribe(const std::string& channel) {
-    thread_.Run(
-        [&] { subscriber_->Subscribe(channel, [confirmed = confirmed_, channel] { confirmed.Add(channel); }); });
+    thread_.Run([&] {
+      subscriber_->Subscribe(ChannelOf(channel), [confirmed = confirmed_, channel] { confirmed.Add(channel); });
+    });
   }
   int64_t Publish(const std::string& channel, const std::string& payload) {
-    return server_.Command({"PUBLISH", channel, payload}).view().Integer().value();
+    return server_.Command({"PUBLISH", ChannelOf(channel), payload}).view().Integer().value();
   }
 
   fakes::RedisServer server_;
@@ -67,7 +69,7 @@ TEST_F(SubscriberTest, AnUnsubscribedChannelIsGivenUp) {
   Connect(OptionsFor(server_));
   Subscribe("one");
   EXPECT_EQ(confirmed_.Next(), "one");
-  thread_.Run([&] { subscriber_->Unsubscribe("one"); });
+  thread_.Run([&] { subscriber_->Unsubscribe(ChannelOf("one")); });
   Subscribe("two");
   EXPECT_EQ(confirmed_.Next(), "two");
   EXPECT_EQ(Publish("one", "a"), 0);

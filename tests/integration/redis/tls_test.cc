@@ -60,7 +60,8 @@ class TlsTest : public testing::Test {
 
   LinkOptions To(const std::string& host) const {
     LinkOptions options;
-    options.endpoint = *ParseEndpoint(absl::StrCat("rediss://:secret@", host, ":", port_));
+    options.endpoint =
+        *ParseEndpoint(absl::StrCat("rediss://", fakes::kNodesUser, ":", fakes::kNodesPassword, "@", host, ":", port_));
     options.client_name = "test";
     options.tls_files.ca_file = Path("ca.pem");
     return options;
@@ -78,8 +79,8 @@ TEST_F(TlsTest, CommandsAndMegabytesPassByNameAndByAddress) {
   for (const char* host : {"localhost", "127.0.0.1"}) {
     TestClient client(To(host));
     client.AwaitReady();
-    EXPECT_EQ(TextOf(client.Execute(Command({"SET", "key", value}))), "OK");
-    EXPECT_TRUE(TextOf(client.Execute(Command({"GET", "key"}))) == value);
+    EXPECT_EQ(TextOf(client.Execute(Command({"SET", KeyOf("key"), value}))), "OK");
+    EXPECT_TRUE(TextOf(client.Execute(Command({"GET", KeyOf("key")}))) == value);
   }
 }
 
@@ -93,10 +94,10 @@ TEST_F(TlsTest, ASubscriberHears) {
     subscriber = std::make_unique<Subscriber>(
         thread.loop(), To("localhost"),
         [messages](absl::string_view, absl::string_view payload) { messages.Add(std::string(payload)); });
-    subscriber->Subscribe("one", [confirmed] { confirmed.Add("one"); });
+    subscriber->Subscribe(ChannelOf("one"), [confirmed] { confirmed.Add("one"); });
   });
   confirmed.Next();
-  server_->Command({"PUBLISH", "one", "hello"});
+  server_->Command({"PUBLISH", ChannelOf("one"), "hello"});
   EXPECT_EQ(messages.Next(), "hello");
   thread.Run([&] { subscriber.reset(); });
 }

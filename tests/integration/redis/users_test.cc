@@ -1,13 +1,8 @@
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "backplane/keys/keys.h"
 #include "backplane/redis/subscriber.h"
 #include "backplane/redis/tracker.h"
@@ -17,28 +12,12 @@
 namespace actioncluster::redis {
 namespace {
 
-// A Redis whose users are those of deploy/redis-users.acl; the tests are its default user.
+// What the user of deploy/redis-users.acl may do; the tests are the default user.
 class UsersTest : public testing::Test {
  protected:
-  UsersTest() {
-    std::ifstream file(ACTIONCLUSTER_USERS_FILE);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    std::vector<std::string> rules = absl::StrSplit(absl::StripSuffix(text, "\n"), ' ');
-    rules.erase(rules.begin());  // user
-    rules.insert(rules.begin(), {"ACL", "SETUSER"});
-    rules.emplace_back(">secret");
-    EXPECT_EQ(TextOf(Result(server_.Command(rules))), "OK");
-  }
-
-  LinkOptions Options() {
-    LinkOptions options = OptionsFor(server_);
-    options.endpoint.user = "actioncluster";
-    options.endpoint.password = "secret";
-    return options;
-  }
   // What Redis would say to the node's user.
   std::string Asked(std::vector<std::string> command) {
-    command.insert(command.begin(), {"ACL", "DRYRUN", "actioncluster"});
+    command.insert(command.begin(), {"ACL", "DRYRUN", fakes::kNodesUser});
     return TextOf(Result(server_.Command(command)));
   }
 
@@ -69,7 +48,7 @@ std::vector<std::string> AllChannels(const Keys& keys) {
 }
 
 TEST_F(UsersTest, TheNodesUserReachesEachOfItsKeysAndChannels) {
-  for (const Keys& keys : {Keys("actioncluster"), Keys("actioncluster", 3)}) {
+  for (const Keys& keys : {Keys(fakes::kNamespace), Keys(fakes::kNamespace, 3)}) {
     for (const std::string& key : AllKeys(keys)) EXPECT_EQ(Asked({"SET", key, "x"}), "OK") << key;
     for (const std::string& channel : AllChannels(keys)) {
       EXPECT_EQ(Asked({"PUBLISH", channel, "x"}), "OK") << channel;
@@ -98,7 +77,7 @@ TEST_F(UsersTest, NothingOfOthersIsReached) {
 }
 
 TEST_F(UsersTest, TheConnectionsOfANodeStandWithEveryScript) {
-  TestClient client(Options(), scripts::All());
+  TestClient client(OptionsFor(server_), scripts::All());
   client.AwaitReady();
   EXPECT_TRUE(client.Execute(Command({"TIME"})).ok());
   struct Silent final : TrackingListener {
@@ -112,11 +91,11 @@ TEST_F(UsersTest, TheConnectionsOfANodeStandWithEveryScript) {
   std::unique_ptr<Tracker> tracker;
   client.thread().Run([&] {
     Loop& loop = client.thread().loop();
-    subscriber = std::make_unique<Subscriber>(loop, Options(), [](absl::string_view, absl::string_view) {});
-    subscriber->Subscribe(Keys("actioncluster").ChannelAll(), nullptr);
+    subscriber = std::make_unique<Subscriber>(loop, OptionsFor(server_), [](absl::string_view, absl::string_view) {});
+    subscriber->Subscribe(Keys(fakes::kNamespace).ChannelAll(), nullptr);
     subscriber->OnState([subscribed](const absl::Status& state) { subscribed.Add(state); });
-    tracker = std::make_unique<Tracker>(loop, Options(),
-                                        std::vector{Keys("actioncluster").CachePrefix(Keys::CacheKind::kValue)},
+    tracker = std::make_unique<Tracker>(loop, OptionsFor(server_),
+                                        std::vector{Keys(fakes::kNamespace).CachePrefix(Keys::CacheKind::kValue)},
                                         absl::Seconds(1), silent);
     tracker->OnState([tracking](const absl::Status& state) { tracking.Add(state); });
   });

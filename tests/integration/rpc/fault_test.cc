@@ -31,7 +31,7 @@ class RpcFaultTest : public ::testing::Test {
 
   // Until Redis has seen that the connections of a boot are closed.
   void AwaitDeaf(const std::string& boot) {
-    const std::string channel = Keys("test").ChannelBoot(boot);
+    const std::string channel = Keys(fakes::kNamespace).ChannelBoot(boot);
     const absl::Time give_up = MonotonicNow() + fakes::kPatience;
     while (redis_.Command({"PUBSUB", "NUMSUB", channel}).view()[1].Integer().value_or(-1) != 0) {
       ASSERT_LT(MonotonicNow(), give_up);

@@ -50,7 +50,7 @@ FakeMethods::Handler Hangs() {
 
 NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& options, FakeMethods& methods)
     : client(loop, options, scripts::All()),
-      bus(loop, client, options, keys, Sealer::Create("a server token for tests", "test").value()),
+      bus(loop, client, options, keys, Sealer::Create("a server token for tests", keys.cluster_namespace()).value()),
       presence(client, keys),
       membership(loop, client, bus, keys, MembershipOptions{.name_prefix = "node-", .succeeds_boot = "", .self = {}}) {
   rpc.emplace(loop, bus, membership, presence, keys, methods);
@@ -108,13 +108,23 @@ void NodeStack::Claim(const std::string& connection_id) {
 }
 
 void NodeStack::Withdraw() {
-  const fakes::Waiter<absl::Status> done;
   thread_.Run([&] {
     for (const auto& [method, handler] : methods_.handlers) {
       parts_->bus.StopListening(parts_->keys.ChannelMethod(method));
     }
-    parts_->membership.SetMethods({}, done.Callback());
   });
+  Announce({});
+}
+
+void NodeStack::Announce(const std::vector<std::string>& methods) {
+  const fakes::Waiter<absl::Status> done;
+  thread_.Run([&] { parts_->membership.SetMethods(methods, done.Callback()); });
+  CHECK_EQ(done.Next(), absl::OkStatus());
+}
+
+void NodeStack::SetDraining() {
+  const fakes::Waiter<absl::Status> done;
+  thread_.Run([&] { parts_->membership.SetDraining(true, done.Callback()); });
   CHECK_EQ(done.Next(), absl::OkStatus());
 }
 

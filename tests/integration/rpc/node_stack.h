@@ -69,6 +69,9 @@ class NodeStack {
   void Claim(const std::string& connection_id);
   // Stops offering anything, and listening for it.
   void Withdraw();
+  // From now on the directory names these for it, whatever it listens to, and tells all others so.
+  void Announce(const std::vector<std::string>& methods);
+  void SetDraining();
 
   // Blocking versions, and their beginnings.
   absl::StatusOr<CallResult> Call(const std::string& method, CallTarget target, absl::Duration timeout);
@@ -92,7 +95,7 @@ class NodeStack {
   struct Parts {
     Parts(Loop& loop, const redis::LinkOptions& options, FakeMethods& methods);
 
-    Keys keys{"test"};
+    Keys keys{fakes::kNamespace};
     redis::Client client;
     Bus bus;
     Presence presence;

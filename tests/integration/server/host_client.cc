@@ -146,7 +146,9 @@ bool AwaitThat(absl::FunctionRef<bool()> condition) {
 void AwaitCommands(LocalNode& node) {
   const fakes::Waiter<absl::StatusOr<redis::Reply>> answered;
   // Redis may refuse a PING when it refuses writes.
-  node.io().Run([&] { node.rooms().commands.Execute(redis::Command({"EXISTS", "x"}), answered.Callback()); });
+  node.io().Run([&] {
+    node.rooms().commands.Execute(redis::Command({"EXISTS", node.rooms().keys.MembershipState()}), answered.Callback());
+  });
   EXPECT_TRUE(answered.Next().ok());
 }
 

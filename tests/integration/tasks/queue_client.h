@@ -141,7 +141,7 @@ class QueueClient {
 
  private:
   const std::string boot_;
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   uint64_t turns_ = 0;
   const fakes::Waiter<absl::Status> states_;
   const fakes::Waiter<TaskHints> hints_;

@@ -69,7 +69,7 @@ class Node {
                 }),
           sweeper(loop, bus, membership, store) {}
 
-    Keys keys{"test"};
+    Keys keys{fakes::kNamespace};
     redis::Client client;
     Bus bus;
     Membership membership;
@@ -156,7 +156,7 @@ class SweeperTest : public testing::Test {
   }
 
   fakes::RedisServer& redis_ = fakes::EmptyRedis(/*cluster=*/false);
-  const Keys keys_{"test"};
+  const Keys keys_{fakes::kNamespace};
   const std::vector<std::string> names_ = keys_.Queue(QueueClient::kQueue);
   QueueClient client_{redis_};
 };

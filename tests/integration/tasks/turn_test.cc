@@ -239,7 +239,7 @@ TEST_P(TurnTest, ALateCopyOfAnOlderTurnChangesNothing) {
 
 TEST_P(TurnTest, WhatIsLeftOfATaskDoesNotHoldUpTheOthers) {
   queue_.Enqueue({TaskNamed("1", "a"), TaskNamed("2", "a"), TaskNamed("3", "b"), TaskNamed("4", "b")});
-  const std::string tasks = Keys("test").Queue(QueueClient::kQueue)[0];
+  const std::string tasks = Keys(fakes::kNamespace).Queue(QueueClient::kQueue)[0];
   redis_.Command({"HDEL", tasks, "s:1", "s:3"});
   EXPECT_THAT(IdsOf(queue_.Lease(1, {"a"})), ElementsAre("2"));
   EXPECT_THAT(IdsOf(queue_.Lease(5)), ElementsAre("4"));
