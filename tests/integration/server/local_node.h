@@ -36,6 +36,8 @@ class LocalNode {
   LocalNode& operator=(const LocalNode&) = delete;
 
   const std::string& id() const { return id_; }
+  // As the directory has it.
+  const std::string& address() const { return address_; }
   v1::RpcService::Stub& rpc() { return *rpc_stub_; }
   v1::ClusterService::Stub& cluster() { return *cluster_stub_; }
   v1::PubSubService::Stub& pubsub() { return *pubsub_stub_; }

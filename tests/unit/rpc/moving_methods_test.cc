@@ -37,6 +37,15 @@ TEST(MovingMethodsTest, EachWordOfTheNodeRenewsItThoughItOffersNothingAnyMore) {
   EXPECT_FALSE(moving.Contains("m", kStart + absl::Seconds(7)));
 }
 
+TEST(MovingMethodsTest, WhatHasNotComeBackInTimeIsForgottenWhateverItsNodeSaysLater) {
+  MovingMethods moving;
+  moving.OnNode(Event(NodeEvent::Kind::kDraining, "a", {"m"}, true), kStart);
+  const absl::Time later = kStart + MovingMethods::kLimit;
+  moving.OnNode(Event(NodeEvent::Kind::kUpdated, "a", {"n"}, true), later);
+  EXPECT_FALSE(moving.Contains("m", later));
+  EXPECT_TRUE(moving.Contains("n", later));
+}
+
 TEST(MovingMethodsTest, WhatIsWithdrawnOrLostOtherwiseDoesNotMove) {
   MovingMethods moving;
   moving.OnNode(Event(NodeEvent::Kind::kUpdated, "a", {"m"}, false), kStart);

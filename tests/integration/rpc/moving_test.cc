@@ -1,0 +1,105 @@
+// Calls of a method whose node drains: it may be offered elsewhere in a moment.
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "backplane/domain/clock.h"
+#include "backplane/domain/error.h"
+#include "backplane/rpc/moving_methods.h"
+#include "gtest/gtest.h"
+#include "tests/integration/rpc/node_stack.h"
+
+namespace actioncluster {
+namespace {
+
+constexpr absl::Duration kTimeout = absl::Seconds(20);
+constexpr absl::Duration kSoon = absl::Seconds(2);
+
+class RpcMovingTest : public ::testing::Test {
+ protected:
+  // `caller_` knows that m was offered by a node that drains, and is offered by nobody now.
+  RpcMovingTest() {
+    former_->SetDraining();
+    caller_->Refresh();
+    former_->Withdraw();
+    caller_->Refresh();
+  }
+
+  std::unique_ptr<NodeStack> Node(const std::string& method, FakeMethods::Handler handler) {
+    std::map<std::string, FakeMethods::Handler> handlers;
+    handlers.emplace(method, std::move(handler));
+    return std::make_unique<NodeStack>(redis_, std::move(handlers));
+  }
+
+  fakes::RedisServer redis_;
+  const std::unique_ptr<NodeStack> caller_ =
+      std::make_unique<NodeStack>(redis_, std::map<std::string, FakeMethods::Handler>());
+  const std::unique_ptr<NodeStack> former_ = Node("m", Returns("former"));
+};
+
+TEST_F(RpcMovingTest, WhoeverAsksByMethodWaitsUntilItIsOfferedAgain) {
+  const auto any = caller_->StartCall("m", AnyNode{}, kTimeout);
+  const auto first = caller_->StartCall("m", AllNodes{}, kTimeout);
+  const auto all = caller_->StartCallAll("m", kTimeout);
+  const auto next = Node("m", Returns("next"));
+  EXPECT_EQ(any.Next()->result.body, "next");
+  EXPECT_EQ(first.Next()->result.body, "next");
+  EXPECT_EQ(all.Next().shares.at(next->self().id)->body, "next");
+}
+
+TEST_F(RpcMovingTest, WhoAsksACertainNodeOrForWhatDoesNotMoveHearsAtOnceThatItIsNotThere) {
+  const absl::Time begun = MonotonicNow();
+  EXPECT_EQ(ReasonOf(caller_->Call("m", OneNode{former_->self().id}, kTimeout).status()),
+            v1::ERROR_REASON_METHOD_NOT_FOUND);
+  former_->Claim("c-1");
+  EXPECT_EQ(ReasonOf(caller_->Call("m", NodeOfConnection{"c-1"}, kTimeout).status()),
+            v1::ERROR_REASON_METHOD_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(caller_->Call("never there", AnyNode{}, kTimeout).status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
+  EXPECT_LT(MonotonicNow() - begun, kSoon);
+}
+
+TEST_F(RpcMovingTest, NobodyWaitsLongerThanTheLimitHoweverMuchChangesMeanwhile) {
+  const absl::Time begun = MonotonicNow();
+  const auto waiting = caller_->StartCall("m", AnyNode{}, kTimeout);
+  // Each is heard by the caller, and is another word of a node that drains.
+  for (int i = 0; waiting.size() == 0 && MonotonicNow() - begun < kTimeout; ++i) {
+    former_->Announce({i % 2 == 0 ? "another" : "and another"});
+  }
+  EXPECT_EQ(ReasonOf(waiting.Next().status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
+  EXPECT_GE(MonotonicNow() - begun, MovingMethods::kLimit);
+  EXPECT_LT(MonotonicNow() - begun, MovingMethods::kLimit + kSoon);
+}
+
+TEST_F(RpcMovingTest, EachWaitsForItsOwnTime) {
+  const absl::Time begun = MonotonicNow();
+  const auto early = caller_->StartCall("m", AnyNode{}, kTimeout);
+  for (int i = 0; MonotonicNow() - begun < MovingMethods::kLimit / 2; ++i) {
+    former_->Announce({i % 2 == 0 ? "another" : "and another"});
+  }
+  const auto late = caller_->StartCall("m", AnyNode{}, kTimeout);
+  EXPECT_EQ(ReasonOf(early.Next().status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
+  EXPECT_EQ(late.size(), 0U);
+  const auto next = Node("m", Returns("next"));
+  EXPECT_EQ(late.Next()->result.body, "next");
+}
+
+TEST_F(RpcMovingTest, ANodeThatDeclinedIsAskedAgainWhenItSaysWhatItOffersNow) {
+  const auto next = Node("m", Declines(MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, "not yet")));
+  caller_->Refresh();
+  const auto waiting = caller_->StartCall("m", AnyNode{}, kTimeout);
+  next->methods().ran.Next();
+  next->Do([&] { next->methods().handlers["m"] = Returns("next"); });
+  const absl::Time begun = MonotonicNow();
+  for (int i = 0; waiting.size() == 0 && MonotonicNow() - begun < kTimeout; ++i) {
+    next->Announce({"m", i % 2 == 0 ? "another" : "and another"});
+  }
+  const absl::StatusOr<CallResult> result = waiting.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "next");
+}
+
+}  // namespace
+}  // namespace actioncluster
