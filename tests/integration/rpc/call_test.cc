@@ -91,8 +91,11 @@ TEST_F(RpcCallTest, WhenAllDeclineTheWeightiestReasonIsTheAnswer) {
   const auto b = Node(Offer("m", Declines(MakeError(v1::ERROR_REASON_METHOD_NOT_FOUND, "not here"))));
   const auto c = Node(Offer("m", Declines(MakeError(v1::ERROR_REASON_LIMIT_EXCEEDED, "full"))));
   a->Refresh();
+  size_t asked = 0;
   for (const CallTarget& target : {CallTarget(AllNodes{}), CallTarget(AnyNode{})}) {
     EXPECT_EQ(ReasonOf(a->Call("m", target, kTimeout).status()), v1::ERROR_REASON_LIMIT_EXCEEDED);
+    EXPECT_EQ(b->methods().ran.size(), ++asked) << "once for each call";
+    EXPECT_EQ(c->methods().ran.size(), asked);
   }
 }
 
