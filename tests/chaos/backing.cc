@@ -66,7 +66,16 @@ std::string OfReplica(RedisServer& sentinel, const std::string& field) {
 
 }  // namespace
 
-SingleRedis::SingleRedis() : server_({.password = "", .args = {"--appendonly", "yes", "--appendfsync", "always"}}) {}
+SingleRedis::SingleRedis()
+    : server_({.password = "", .args = {"--appendonly", "yes", "--appendfsync", "always"}}), url_(server_.url()) {}
+
+SingleRedis::SingleRedis(int network, std::string address)
+    : server_({.tcp = true,
+               .password = "",
+               .network = network,
+               .address = std::move(address),
+               .args = {"--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"}}),
+      url_(absl::StrCat("redis://", server_.tcp_endpoint().host, ":", server_.port())) {}
 
 SentinelRedis::SentinelRedis() {
   for (int i = 0; i < 2; ++i) {

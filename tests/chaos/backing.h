@@ -26,12 +26,16 @@ class Backing {
 // One that writes down each command before it answers, and has it again when it was killed.
 class SingleRedis : public Backing {
  public:
+  // In this process's own network, by a unix socket;
   SingleRedis();
-  std::string url() const override { return server_.url(); }
+  // or in a network namespace (a file), by this address.
+  SingleRedis(int network, std::string address);
+  std::string url() const override { return url_; }
   fakes::RedisServer& master() override { return server_; }
 
  private:
   fakes::RedisServer server_;
+  const std::string url_;
 };
 
 // A master, a replica, and three sentinels.

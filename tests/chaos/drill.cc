@@ -35,8 +35,18 @@ constexpr int kSamples = 60;
 constexpr char kApiToken[] =
     "the-clients-of-this-drill-show-this";  // Nodes whose Redis is found by sentinels ask for one.
 
+// Only where the scenario asks for one.
+absl::Status MakeNetwork(const Scenario& scenario, World& world) {
+  if (scenario.nodes != Scenario::Nodes::kInNetworks) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Network>> network = Network::Create(static_cast<size_t>(world.options.nodes));
+  if (network.ok()) world.network = *std::move(network);
+  return network.status();
+}
+
 void SetUp(const Scenario& scenario, World& world) {
-  if (scenario.redis == Scenario::Redis::kSingle) {
+  if (world.network != nullptr) {
+    world.single = std::make_unique<SingleRedis>(world.network->redis_namespace(), Network::redis_address());
+  } else if (scenario.redis == Scenario::Redis::kSingle) {
     world.single = std::make_unique<SingleRedis>();
   } else {
     world.sentinel = std::make_unique<SentinelRedis>();
@@ -56,10 +66,9 @@ void SetUp(const Scenario& scenario, World& world) {
   }
   for (int i = 0; i < world.options.nodes; ++i) {
     Cluster::StartOptions start;
-    if (scenario.nodes == Scenario::Nodes::kBehindProxies) {
-      const std::string path = world.directory / absl::StrCat("way-", i);
-      world.proxies.push_back(std::make_unique<fakes::RedisProxy>(world.single->master().unix_path(), path));
-      start.redis_url = world.proxies.back()->url();
+    if (world.network != nullptr) {
+      start.network = world.network->node_namespace(static_cast<size_t>(i));
+      start.host = Network::node_address(static_cast<size_t>(i));
     }
     if (scenario.nodes == Scenario::Nodes::kWithOwnClocks) {
       world.clocks.push_back(std::make_unique<cluster::ClockFile>(world.directory / absl::StrCat("clock-", i)));
@@ -165,6 +174,9 @@ class Course {
     fault.begin();
     const absl::Time begun = absl::Now();
     absl::SleepFor(fault.hold);
+    if (const std::string wrong = fault.judge(); !wrong.empty()) {
+      ledger_.problems.push_back(absl::StrCat(fault.what, ": ", wrong));
+    }
     fault.end();
     const absl::Time ended = absl::Now();
     const absl::Time since = fault.recovers_from_begin ? begun : ended;
@@ -236,6 +248,10 @@ Ledger RunDrill(const Scenario& scenario, const DrillOptions& options) {
                    .lease = options.lease,
                    .ack_replicas = options.ack_replicas,
                    .may_lose = scenario.may_lose && options.ack_replicas == 0};
+  if (const absl::Status status = MakeNetwork(scenario, *world); !status.ok()) {
+    ledger.problems.emplace_back(status.message());
+    return ledger;
+  }
   SetUp(scenario, *world);
   AddLoads(*world);
   for (const auto& load : world->loads) load->Start();

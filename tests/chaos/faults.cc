@@ -4,8 +4,10 @@
 #include <memory>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
+#include "tests/cluster/calls.h"
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/program.h"
 
@@ -21,6 +23,17 @@ cluster::Node& ChooseNode(World& world, std::mt19937_64& random) {
 // Longer than the lease, by up to a second.
 absl::Duration PastTheLease(const World& world, std::mt19937_64& random) {
   return world.options.lease + absl::Milliseconds(Choose(random, 200, 1000));
+}
+
+// Which nodes' health is not what it should be, by their indices.
+std::string OtherThan(const World& world, absl::FunctionRef<bool(size_t)> serves) {
+  std::string wrong;
+  for (size_t i = 0; i < world.cluster->nodes().size(); ++i) {
+    const std::string health = cluster::Health(world.cluster->nodes()[i].channel());
+    if (health != (serves(i) ? "SERVING" : "NOT_SERVING"))
+      absl::StrAppend(&wrong, "node ", i + 1, " says ", health, ". ");
+  }
+  return wrong;
 }
 
 // Where writes wait for a replica nothing can be acknowledged before there is one again: then that is the fault's end.
@@ -105,26 +118,36 @@ Fault RestartAll(World& world, std::mt19937_64&) {
   return {.what = "restart all, one after the other", .begin = restart, .recovers_from_begin = true};
 }
 
-Fault Partition(World& world, std::mt19937_64& random) {
-  const size_t node = Choose(random, 0, world.proxies.size() - 1);
-  fakes::RedisProxy& proxy = *world.proxies[node];
-  const bool silent = Choose(random, 0, 1) == 0;
-  return {
-      .what = absl::StrCat("node ", node + 1, " has no way to Redis, ", silent ? "silently" : "and hears so"),
-      .begin = [&proxy,
-                silent] { proxy.SetMode(silent ? fakes::RedisProxy::Mode::kSilent : fakes::RedisProxy::Mode::kCut); },
-      .hold = PastTheLease(world, random),
-      .end = [&proxy] { proxy.SetMode(fakes::RedisProxy::Mode::kOpen); }};
+Fault CutNodeOff(World& world, std::mt19937_64& random) {
+  const size_t cut = Choose(random, 0, world.cluster->nodes().size() - 1);
+  const Wire::Way way = Choose(random, 0, 1) == 0 ? Wire::Way::kSilent : Wire::Way::kRefusing;
+  return {.what = absl::StrCat("node ", cut + 1, " has no way to Redis, ",
+                               way == Wire::Way::kSilent ? "silently" : "and hears so"),
+          .begin = [&world, cut, way] { world.network->SetWay(cut, way); },
+          .hold = PastTheLease(world, random),
+          .judge = [&world, cut] { return OtherThan(world, [cut](size_t node) { return node != cut; }); },
+          .end = [&world, cut] { world.network->SetWay(cut, Wire::Way::kOpen); }};
+}
+
+Fault CutRedisOff(World& world, std::mt19937_64& random) {
+  const auto set = [&world](Wire::Way way) {
+    for (size_t node = 0; node < world.cluster->nodes().size(); ++node) world.network->SetWay(node, way);
+  };
+  // The longer it lasts, the later do both ends send again what was not acknowledged.
+  return {.what = "no node has a way to Redis",
+          .begin = [set] { set(Wire::Way::kSilent); },
+          .hold = PastTheLease(world, random) + absl::Milliseconds(Choose(random, 0, 2500)),
+          .judge = [&world] { return OtherThan(world, [](size_t) { return false; }); },
+          .end = [set] { set(Wire::Way::kOpen); }};
 }
 
 Fault Delay(World& world, std::mt19937_64& random) {
   const absl::Duration delay = absl::Milliseconds(Choose(random, 20, 300));
-  const size_t node = Choose(random, 0, world.proxies.size() - 1);
-  fakes::RedisProxy& proxy = *world.proxies[node];
+  const size_t node = Choose(random, 0, world.cluster->nodes().size() - 1);
   return {.what = absl::StrCat("node ", node + 1, " has Redis ", absl::FormatDuration(2 * delay), " away"),
-          .begin = [&proxy, delay] { proxy.SetDelay(delay); },
+          .begin = [&world, node, delay] { world.network->SetDelay(node, delay); },
           .hold = PastTheLease(world, random),
-          .end = [&proxy] { proxy.SetDelay(absl::ZeroDuration()); }};
+          .end = [&world, node] { world.network->SetDelay(node, absl::ZeroDuration()); }};
 }
 
 Fault StepClock(World& world, std::mt19937_64& random) {

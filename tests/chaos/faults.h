@@ -16,8 +16,11 @@ struct Fault {
   std::string what;                            // For people.
   std::function<void()> begin;                 // Returns when it has happened.
   absl::Duration hold = absl::ZeroDuration();  // How long it is like that.
-  std::function<void()> end = [] {};           // Returns when all is as it was.
-  std::function<void()> repair = [] {};        // After clients have recovered: makes the next one possible.
+  std::function<std::string()> judge = [] {
+    return "";
+  };                                     // Just before its end: what is not as it should be; empty: nothing.
+  std::function<void()> end = [] {};     // Returns when all is as it was.
+  std::function<void()> repair = [] {};  // After clients have recovered: makes the next one possible.
   // From when clients are expected to succeed again: from its end, or, as the rest of the system goes on without what was killed, from its begin.
   bool recovers_from_begin = false;
 };
@@ -32,7 +35,8 @@ Fault FailOverUnprepared(World& world, std::mt19937_64& random);
 Fault KillMaster(World& world, std::mt19937_64& random);
 Fault KillMasterThatIsAhead(World& world, std::mt19937_64& random);
 Fault RestartAll(World& world, std::mt19937_64& random);
-Fault Partition(World& world, std::mt19937_64& random);
+Fault CutNodeOff(World& world, std::mt19937_64& random);
+Fault CutRedisOff(World& world, std::mt19937_64& random);
 Fault Delay(World& world, std::mt19937_64& random);
 Fault StepClock(World& world, std::mt19937_64& random);
 

@@ -7,6 +7,7 @@
 // What happens, when, and to whom follows from the seed; what it meets depends on the machine. The status is 0 only if no invariant is broken. See tests/drills/README.md for long ones.
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -23,6 +24,7 @@
 #include "tests/chaos/drill.h"
 #include "tests/chaos/ledger.h"
 #include "tests/chaos/load_tasks.h"
+#include "tests/chaos/network.h"
 #include "tests/chaos/scenarios.h"
 
 namespace actioncluster::chaos {
@@ -79,6 +81,17 @@ int Main(const std::vector<std::string>& args) {
     return 2;
   }
   if (arguments->markdown && !arguments->list) PrintMarkdownHead(std::cout);
+  const auto asked_for = [&](const Scenario& scenario) {
+    return arguments->scenario == "all" || arguments->scenario == scenario.name;
+  };
+  if (!arguments->list && std::ranges::any_of(Scenarios(), [&](const Scenario& scenario) {
+        return asked_for(scenario) && scenario.nodes == Scenario::Nodes::kInNetworks;
+      })) {
+    if (const absl::Status status = EnterOwnNetwork(); !status.ok()) {
+      std::cerr << status.message() << "\n";
+      return 1;
+    }
+  }
   bool found = false;
   bool good = true;
   for (const Scenario& scenario : Scenarios()) {
@@ -86,7 +99,7 @@ int Main(const std::vector<std::string>& args) {
       std::cout << scenario.name << ": " << scenario.about << "\n";
       continue;
     }
-    if (arguments->scenario != "all" && arguments->scenario != scenario.name) continue;
+    if (!asked_for(scenario)) continue;
     found = true;
     const Ledger ledger = RunDrill(scenario, arguments->drill);
     Print(ledger, arguments->markdown ? std::cerr : std::cout);

@@ -17,7 +17,7 @@ struct Scenario {
   enum class Nodes {
     kEachByItself,
     kOneSupervisor,  // All by one start.
-    kBehindProxies,  // Each has its own way to Redis.
+    kInNetworks,     // Each, and Redis, in a network namespace of its own.
     kWithOwnClocks,  // Each has a wall clock that can be set.
   };
 

@@ -11,10 +11,10 @@
 #include "tests/chaos/ledger.h"
 #include "tests/chaos/load.h"
 #include "tests/chaos/load_tasks.h"
+#include "tests/chaos/network.h"
 #include "tests/cluster/clock_file.h"
 #include "tests/cluster/cluster.h"
 #include "tests/cluster/program.h"
-#include "tests/fakes/redis_proxy.h"
 
 namespace actioncluster::chaos {
 
@@ -34,9 +34,9 @@ struct DrillOptions {
 struct World {
   DrillOptions options;
   cluster::TempDir directory;
+  std::unique_ptr<Network> network;     // In the drills that do something to it.
   std::unique_ptr<SingleRedis> single;  // One of these two.
   std::unique_ptr<SentinelRedis> sentinel;
-  std::vector<std::unique_ptr<fakes::RedisProxy>> proxies;  // Each node's way to Redis, in the drills that cut it.
   std::vector<std::unique_ptr<cluster::ClockFile>> clocks;  // Each node's, in the drills that set them.
   std::unique_ptr<cluster::Cluster> cluster;
   std::vector<std::unique_ptr<Load>> loads;

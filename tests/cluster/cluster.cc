@@ -96,10 +96,12 @@ std::vector<std::string> Names(const std::string& said) {
 
 }  // namespace
 
-Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port, std::string api_token)
+Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, std::string host, int port,
+           std::string api_token)
     : program_(std::move(program)),
       id_(std::move(id)),
       data_dir_(std::move(data_dir)),
+      host_(std::move(host)),
       port_(port),
       api_token_(std::move(api_token)),
       channel_(NewChannel()),
@@ -111,7 +113,7 @@ Node::Node(std::shared_ptr<Program> program, std::string id, std::string data_di
       connections_(v1::ConnectionService::NewStub(channel_)),
       rooms_(v1::RoomService::NewStub(channel_)) {}
 
-std::string Node::address() const { return absl::StrCat("127.0.0.1:", port_); }
+std::string Node::address() const { return absl::StrCat(host_.empty() ? "127.0.0.1" : host_, ":", port_); }
 
 std::shared_ptr<grpc::Channel> Node::NewChannel() const { return Connect(address(), api_token_); }
 
@@ -181,16 +183,17 @@ Node& Cluster::Start(StartOptions options) {
   const std::string data_dir = options.data_dir.empty() ? dir_ / absl::StrCat("data-", ++starts_) : options.data_dir;
   std::vector<std::string> flags =
       Flags(options.workers, port, data_dir, options.redis_url.empty() ? redis_url_ : options.redis_url);
+  if (!options.host.empty()) flags.insert(flags.end(), {"--host", options.host});
   flags.insert(flags.end(), options.flags.begin(), options.flags.end());
-  auto program = std::make_shared<Program>(StartCommand(flags), options.environment);
+  auto program = std::make_shared<Program>(StartCommand(flags), options.environment, options.network);
   const bool ready = program->AwaitOut(options.workers == 1 ? "node is ready" : "nodes are ready");
   CHECK(ready) << "actioncluster does not start: " << program->Out() << program->Err();
   const std::vector<std::string> names = Names(program->Out());
   CHECK_EQ(names.size(), static_cast<size_t>(options.workers)) << program->Out();
   const size_t first = nodes_.size();
   for (int i = 0; i < options.workers; ++i) {
-    const Node& added =
-        nodes_.emplace_back(program, names[static_cast<size_t>(i)], data_dir, port + 1 + i, options_.api_token);
+    const Node& added = nodes_.emplace_back(program, names[static_cast<size_t>(i)], data_dir, options.host,
+                                            port + 1 + i, options_.api_token);
     if (Await([&] { return added.IsServing(); })) continue;
     PrintTails(added);
     LOG(FATAL) << added.id() << " said that it is ready, and does not serve";

@@ -28,7 +28,8 @@ namespace actioncluster::cluster {
 class Node {
  public:
   // Its clients show the token, if there is one.
-  Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, int port, std::string api_token);
+  Node(std::shared_ptr<Program> program, std::string id, std::string data_dir, std::string host, int port,
+       std::string api_token);
 
   const std::string& id() const { return id_; }
   const std::string& data_dir() const { return data_dir_; }
@@ -65,6 +66,7 @@ class Node {
   std::shared_ptr<Program> program_;
   std::string id_;
   std::string data_dir_;
+  std::string host_;
   int port_;
   std::string api_token_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -95,8 +97,10 @@ class Cluster {
     int workers = 1;
     std::vector<std::string> flags = {};
     std::vector<std::string> environment = {};
-    std::string redis_url = "";  // Not empty: another way to Redis than the cluster's.
-    std::string data_dir = "";   // Empty: a fresh one.
+    std::string redis_url = "";       // Not empty: another way to Redis than the cluster's.
+    std::string data_dir = "";        // Empty: a fresh one.
+    std::optional<int> network = {};  // The network namespace (a file) they live in, if not this process's own;
+    std::string host = "";            // and the address there.
   };
 
   // `nodes`, each by an `actioncluster start` of its own, one after the other, so that the I-th is called
@@ -118,7 +122,7 @@ class Cluster {
   Node& Start(StartOptions options);
   Node& Start() { return Start(StartOptions()); }
   // The node was killed, and is started again at its address, on its data directory. Serves when it returns. It may have another name now, if its own was still
-  // taken. Only of a node that was started by itself, without flags or a Redis of its own; its stubs and its channel stay, and may be in use meanwhile.
+  // taken. Only of a node that was started by itself, without flags, a Redis or a network of its own; its stubs and its channel stay, and may be in use meanwhile.
   void StartAgain(Node& node);
 
   // The names of the live nodes as this one lists them, sorted; nothing if it fails.

@@ -1,6 +1,7 @@
 #include "tests/cluster/program.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -94,7 +95,8 @@ TempDir::~TempDir() {
 
 std::string TempDir::operator/(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
 
-Program::Program(const std::vector<std::string>& args, const std::vector<std::string>& environment) {
+Program::Program(const std::vector<std::string>& args, const std::vector<std::string>& environment,
+                 std::optional<int> network) {
   std::vector<std::string> argument_texts = args;
   std::vector<std::string> variable_texts = Environment(environment);
   const std::vector<char*> arguments = Pointers(argument_texts);
@@ -110,6 +112,7 @@ Program::Program(const std::vector<std::string>& args, const std::vector<std::st
     // Only what is safe in the child of a program with threads.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
+    if (network.has_value() && setns(*network, CLONE_NEWNET) != 0) _exit(126);
     dup2(null, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);

@@ -44,8 +44,9 @@ class TempDir {
 class Program {
  public:
   // `args` begins with the program's path. `environment` (`NAME=value`) is on top of this process's own, without its
-  // ACTIONCLUSTER_ variables.
-  Program(const std::vector<std::string>& args, const std::vector<std::string>& environment = {});
+  // ACTIONCLUSTER_ variables. `network`: the namespace (a file) that it lives in, if not this process's own.
+  Program(const std::vector<std::string>& args, const std::vector<std::string>& environment = {},
+          std::optional<int> network = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -65,7 +66,7 @@ redis::Endpoint RedisServer::endpoint() const {
 }
 
 redis::Endpoint RedisServer::tcp_endpoint() const {
-  return {.unix_path = {}, .host = "127.0.0.1", .port = port_, .user = kNodesUser, .password = kNodesPassword};
+  return {.unix_path = {}, .host = options_.address, .port = port_, .user = kNodesUser, .password = kNodesPassword};
 }
 
 std::string RedisServer::url() const { return NodesUrl(unix_path_); }
@@ -95,7 +96,7 @@ void RedisServer::Fork() {
   std::vector<std::string> args = {
       "redis-server", "--port",    absl::StrCat(port_), "--unixsocket", unix_path_, "--dir",
       directory_,     "--logfile", "redis.log",         "--save",       "",         "--appendonly",
-      "no",           "--bind",    "127.0.0.1"};
+      "no",           "--bind",    options_.address};
   const auto add = [&args](std::vector<std::string> more) { args.insert(args.end(), more.begin(), more.end()); };
   if (options_.sentinel.empty()) {
     add({"--aclfile", UsersFile()});
@@ -115,6 +116,7 @@ void RedisServer::Fork() {
     // Only what is safe in the child of a program with threads.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
+    if (options_.network.has_value() && setns(*options_.network, CLONE_NEWNET) != 0) _exit(126);
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);

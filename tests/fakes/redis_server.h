@@ -28,11 +28,13 @@ inline constexpr char kNamespace[] = "actioncluster";
 class RedisServer {
  public:
   struct Options {
-    bool tcp = false;               // Also on a free port of 127.0.0.1.
-    bool cluster = false;           // A cluster of one process that has all slots; implies tcp.
-    std::string password;           // The default user's; empty: he needs none.
-    std::string sentinel = {};      // Not empty: a sentinel, with these lines for a start; implies tcp.
-    std::vector<std::string> args;  // Appended, as on redis-server's command line.
+    bool tcp = false;                   // Also on a free port of `address`.
+    bool cluster = false;               // A cluster of one process that has all slots; implies tcp.
+    std::string password;               // The default user's; empty: he needs none.
+    std::string sentinel = {};          // Not empty: a sentinel, with these lines for a start; implies tcp.
+    std::optional<int> network = {};    // The network namespace (a file) it lives in, if not this process's own;
+    std::string address = "127.0.0.1";  // and its address there.
+    std::vector<std::string> args;      // Appended, as on redis-server's command line.
     // The default user's, who must be able to say PING. A sentinel's may do everything.
     std::string default_rights = "~* &* +@all";
   };
