@@ -108,7 +108,7 @@ Link::Link(Loop& loop, LinkOptions options, LinkCore& core, StateListener on_sta
   if (sentinels_) ListenToSentinels();
 }
 
-Link::~Link() { CloseTransport(); }
+Link::~Link() { CloseTransport(After::kWhatWasSent); }
 
 // While a sentinel is asked, a new connection is being made anyway.
 void Link::Reset(const absl::Status& why) {
@@ -123,7 +123,7 @@ void Link::Connect() {
 
 void Link::DialMaster() {
   const HostPort master = *sentinels_->answer();
-  CloseTransport();
+  CloseTransport(After::kWhatWasSent);
   Dial(master, options_.connect_timeout, core_);
 }
 
@@ -274,14 +274,14 @@ void Link::Fail(absl::string_view why) {
 
 void Link::FailToAsk(absl::string_view why) {
   if (!sentinels_->Pass(why)) return GiveUp(sentinels_->complaint());
-  CloseTransport();
+  CloseTransport(After::kNothing);
   spoken().Closed(BackplaneUnavailable("the next sentinel is asked"));
   alarm_.Set(MonotonicNow());
 }
 
 void Link::GiveUp(absl::string_view why) {
   const absl::Status state = BackplaneUnavailable(absl::StrCat("Redis at ", options_.endpoint.Redacted(), ": ", why));
-  CloseTransport();
+  CloseTransport(After::kNothing);
   alarm_.Set(MonotonicNow() + backoff_.Next(absl::Uniform(random_, 0.0, 1.0)));
   Become(state);
   spoken().Closed(state);
@@ -319,7 +319,7 @@ void Link::OnSwitch(size_t sentinel, absl::string_view what) {
   sentinels_->Prefer(sentinel);
 }
 
-void Link::CloseTransport() {
+void Link::CloseTransport(After after) {
   open_ = false;
   output_.clear();
   if (resolution_ != nullptr) {
@@ -329,7 +329,11 @@ void Link::CloseTransport() {
   }
   if (stream_ != nullptr) {
     stream_->link = nullptr;
-    uv_close(&stream_->handle, &Stream::OnClosed);
+    // It fails where there is no socket yet.
+    if (after == After::kWhatWasSent || stream_->handle.type != UV_TCP ||
+        uv_tcp_close_reset(&stream_->tcp, &Stream::OnClosed) < 0) {
+      uv_close(&stream_->handle, &Stream::OnClosed);
+    }
     stream_ = nullptr;
   }
 }

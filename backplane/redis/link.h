@@ -84,7 +84,10 @@ class Link {
   void GiveUp(absl::string_view why);
   // Fails this connection in a turn of its own.
   void FailLater(absl::string_view why);
-  void CloseTransport();
+  // Nothing, where the connection is given up: what TCP has not brought to Redis yet it would go on sending, for minutes, and
+  // Redis would carry it out after what the next connection brings.
+  enum class After { kWhatWasSent, kNothing };
+  void CloseTransport(After after);
   void ListenToSentinels();
   // A sentinel, by its index, tells which master has been replaced by which.
   void OnSwitch(size_t sentinel, absl::string_view what);

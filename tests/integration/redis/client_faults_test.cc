@@ -1,3 +1,9 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -160,6 +166,61 @@ TEST_F(ClientFaultsTest, TooManyClientsIsSaid) {
   EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("max number of clients"));
   server_.Command({"CONFIG", "SET", "maxclients", "100"});
   client.AwaitReady();
+}
+
+// Takes connections at a port of its own, and answers nothing.
+class MuteServer {
+ public:
+  MuteServer() {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_, 8), 0);
+    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    options_.endpoint.host = "127.0.0.1";
+    options_.endpoint.port = ntohs(address.sin_port);
+  }
+  ~MuteServer() {
+    close(connection_);
+    close(listener_);
+  }
+  MuteServer(const MuteServer&) = delete;
+  MuteServer& operator=(const MuteServer&) = delete;
+
+  LinkOptions& options() { return options_; }
+  void Accept() { connection_ = accept(listener_, nullptr, nullptr); }
+  // Reads all that the connection brings, and gives the error that it ends with; 0: it ends in order.
+  int ReadToTheEnd() const {
+    std::array<char, 4096> bytes;
+    ssize_t size;
+    while ((size = read(connection_, bytes.data(), bytes.size())) > 0) continue;
+    return size == 0 ? 0 : errno;
+  }
+
+ private:
+  const int listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int connection_ = -1;
+  LinkOptions options_;
+};
+
+// What is on its way when the network is cut, TCP would go on sending, and Redis would carry it out after what the next connection brings. A reset makes it forget that.
+TEST(ClientWithoutRedisTest, WhatWasSentOnAConnectionThatIsGivenUpIsNotSentAgainByTheSystem) {
+  MuteServer server;
+  server.options().connect_timeout = absl::Milliseconds(200);
+  TestClient client(server.options());
+  server.Accept();
+  EXPECT_THAT(std::string(client.AwaitLoss().message()), testing::HasSubstr("not ready within"));
+  EXPECT_EQ(server.ReadToTheEnd(), ECONNRESET);
+}
+
+TEST(ClientWithoutRedisTest, WhatWasSentBeforeDestructionArrives) {
+  MuteServer server;
+  TestClient client(server.options());
+  server.Accept();
+  client.Destroy();
+  EXPECT_EQ(server.ReadToTheEnd(), 0);
 }
 
 TEST(ClientWithoutRedisTest, NobodyListeningIsSaidForEachKindOfAddress) {
