@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "backplane/bus/bus_replies.h"
 #include "backplane/bus/canary_watch.h"
 #include "backplane/bus/replay_window.h"
 #include "backplane/domain/error.h"
@@ -26,35 +27,6 @@ constexpr absl::Duration kMaxSenderUncertainty = absl::Seconds(1);
 // Samples of Redis's clock when a connection is new; the best of them counts.
 constexpr int kFirstSamples = 3;
 
-absl::StatusOr<int64_t> IntegerReply(const absl::StatusOr<redis::Reply>& reply) {
-  const absl::StatusOr<int64_t> integer = reply.ok() ? reply->view().Integer() : reply.status();
-  if (!integer.ok()) return AsBackplaneError(integer.status());
-  return integer;
-}
-
-// EXEC's reply: that of each command.
-absl::StatusOr<int64_t> SumReply(const absl::StatusOr<redis::Reply>& reply, size_t count) {
-  if (!reply.ok()) return AsBackplaneError(reply.status());
-  if (reply->view().size() != count) return BackplaneUnavailable("Redis answers EXEC with garbage");
-  int64_t sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const absl::StatusOr<int64_t> integer = reply->view()[i].Integer();
-    if (!integer.ok()) return AsBackplaneError(integer.status());
-    sum += *integer;
-  }
-  return sum;
-}
-
-// TIME's reply: seconds and microseconds.
-absl::StatusOr<absl::Time> TimeReply(const absl::StatusOr<redis::Reply>& reply) {
-  if (!reply.ok()) return reply.status();
-  const absl::StatusOr<int64_t> seconds = reply->view()[0].Integer();
-  const absl::StatusOr<int64_t> micros = reply->view()[1].Integer();
-  if (!seconds.ok()) return seconds.status();
-  if (!micros.ok()) return micros.status();
-  return absl::FromUnixSeconds(*seconds) + absl::Microseconds(*micros);
-}
-
 // Takes off what a script has put in front of a sealed envelope, and gives it; 0 if there is nothing. What is neither stays as it is: no envelope begins like that.
 uint64_t TakePostmark(absl::string_view* payload) {
   if (!absl::StartsWith(*payload, "\2")) return 0;
@@ -66,20 +38,6 @@ uint64_t TakePostmark(absl::string_view* payload) {
   if (!std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) || !absl::SimpleAtoi(digits, &postmark)) return 0;
   payload->remove_prefix(end + 1);
   return postmark;
-}
-
-// PUBSUB NUMSUB's reply: each channel, and how many listen.
-absl::StatusOr<std::vector<std::string>> WithoutListeners(const absl::StatusOr<redis::Reply>& reply,
-                                                          std::vector<std::string> boots) {
-  if (!reply.ok()) return AsBackplaneError(reply.status());
-  if (reply->view().size() != 2 * boots.size()) return BackplaneUnavailable("Redis answers PUBSUB NUMSUB with garbage");
-  std::vector<std::string> deaf;
-  for (size_t i = 0; i < boots.size(); ++i) {
-    const absl::StatusOr<int64_t> listeners = reply->view()[2 * i + 1].Integer();
-    if (!listeners.ok()) return AsBackplaneError(listeners.status());
-    if (*listeners == 0) deaf.push_back(std::move(boots[i]));
-  }
-  return deaf;
 }
 
 }  // namespace
