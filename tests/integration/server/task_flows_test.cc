@@ -1,4 +1,5 @@
 // What TaskService does in many steps, or within limits, through whole nodes inside this process.
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -265,11 +266,12 @@ TEST_F(TaskFlowsTest, ManyQueuesAreListedByName) {
 
 TEST_F(TaskFlowsTest, ANodeThatDoesNotAnswerIsNamedBesideTheWorkersOfTheOthers) {
   TestWorker worker(one_.tasks(), "default");
-  absl::Notification go_on;
-  two_.io().loop().Post([&go_on] { go_on.WaitForNotification(); });
+  // Shared: the loop has still to do with it when this test has ended.
+  const auto go_on = std::make_shared<absl::Notification>();
+  two_.io().loop().Post([go_on] { go_on->WaitForNotification(); });
   v1::ListWorkersResponse workers;
   const grpc::Status status = Call(&Stub::ListWorkers, "{}", &workers);
-  go_on.Notify();
+  go_on->Notify();
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_EQ(1, workers.workers_size());
   EXPECT_EQ(one_.id(), workers.workers(0).node_id());
