@@ -136,6 +136,7 @@ TEST_F(DrainTest, WhoStaysIsCalledUntilMostOfTheTimeIsUp) {
   App app(node_, /*stays=*/true);
   const auto done = Drain(absl::Seconds(3));
   app.drainings().Next();
+  AwaitChecks();
   const auto early = Call(other_, node_);
   app.Answer(app.calls().Next());
   EXPECT_TRUE(early.Next().ok());
