@@ -75,7 +75,8 @@ SingleRedis::SingleRedis(int network, std::string address)
                .network = network,
                .address = std::move(address),
                .args = {"--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"}}),
-      url_(absl::StrCat("redis://", server_.tcp_endpoint().host, ":", server_.port())) {}
+      url_(absl::StrCat("redis://", fakes::kNodesUser, ":", fakes::kNodesPassword, "@", server_.tcp_endpoint().host,
+                        ":", server_.port())) {}
 
 SentinelRedis::SentinelRedis() {
   for (int i = 0; i < 2; ++i) {
