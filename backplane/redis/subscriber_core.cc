@@ -159,10 +159,12 @@ absl::Status SubscriberCore::Tick(absl::Time now, absl::Time* next) {
     *next = std::min(*next, last_heard_ + stall_timeout_ / 2);
     return absl::OkStatus();
   }
-  const absl::Time stalled = awaited_.front().sent_at + stall_timeout_;
+  const bool probed = awaited_.front().kind == Awaited::Kind::kPing;
+  const absl::Duration limit = probed ? stall_timeout_ / 2 : stall_timeout_;
+  const absl::Time stalled = awaited_.front().sent_at + limit;
   *next = std::min(*next, stalled);
   if (now < stalled) return absl::OkStatus();
-  return BackplaneUnavailable(absl::StrCat("no reply for ", absl::FormatDuration(stall_timeout_)));
+  return BackplaneUnavailable(absl::StrCat("no reply for ", absl::FormatDuration(limit)));
 }
 
 void SubscriberCore::Closed(const absl::Status&) {

@@ -23,7 +23,8 @@ namespace actioncluster::redis {
 //
 // Each connection begins with one SUBSCRIBE of all wanted channels; ready once each is confirmed. Confirmations come in
 // the order of the commands, and are matched to them: one that was meant for an earlier, withdrawn subscription
-// confirms nothing. A connection without traffic is probed with PING.
+// confirms nothing. A connection without traffic is probed with PING after half of stall_timeout, and given up after the
+// other half: as late as one for commands, so that after a partition neither waits for the other.
 //
 // Callbacks run inside Feed, Tick and Closed, and may call Subscribe and Unsubscribe. Confined to the I/O thread.
 class SubscriberCore final : public LinkCore {
