@@ -183,8 +183,10 @@ void RedisServer::Resume() {
 }
 
 void RedisServer::CheckThatNothingWasRefused() {
+  // On a new connection: what is written to one that a failover has closed ends this process by SIGPIPE.
+  if (!TryConnect()) return;
   const std::optional<redis::Reply> log = TryCommand({"ACL", "LOG"});
-  if (!log.has_value()) return;  // The connection was just lost.
+  if (!log.has_value()) return;
   for (size_t i = 0; i < log->view().size(); ++i) {
     const redis::ReplyView entry = log->view()[i];
     const auto field = [&entry](absl::string_view name) -> absl::string_view {
