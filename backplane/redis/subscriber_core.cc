@@ -29,17 +29,18 @@ void SubscriberCore::Subscribe(absl::string_view name, absl::Time now, Confirmed
 void SubscriberCore::Unsubscribe(absl::string_view name, absl::Time now, Confirmed gone) {
   const auto it = wanted_.find(name);
   const bool wanted = it != wanted_.end();
-  if (!wanted || !open_) {
-    if (gone) {
-      gone_.push_back(std::move(gone));
-      late_since_ = std::min(late_since_, now);
-    }
-    if (!wanted) return;
-  }
   // The callbacks that are dropped may own more than we know: not while the map changes.
-  const Channel dropped = std::move(it->second);
-  wanted_.erase(it);
-  if (!open_) return;
+  Channel dropped;
+  if (wanted) {
+    dropped = std::move(it->second);
+    wanted_.erase(it);
+  }
+  if (!wanted || !open_) {
+    if (!gone) return;
+    gone_.push_back(std::move(gone));
+    late_since_ = std::min(late_since_, now);
+    return;
+  }
   out_.append(Command({"UNSUBSCRIBE", name}).wire());
   Await({Awaited::Kind::kUnsubscribe, now, std::string(name), 0, std::move(gone)});
 }
