@@ -72,7 +72,8 @@ class Bus {
   // dropped unrun if the channel is given up before, or the bus destroyed.
   void Listen(const std::string& channel, absl::AnyInvocable<void() &&> listening);
   void StopListening(const std::string& channel);
-  // Gives up the boot's own channel, for good: who sends something there from now on is told that nobody listens. `deaf` runs when all that came before was handled, or cannot come any more.
+  // Gives up the boot's own channel, for good: who sends something there from now on is told that nobody listens. `deaf` runs when all that came before was handled, or cannot come any more; it is
+  // dropped unrun if the bus is destroyed. Once, after Begin; the other channels, and publishing, go on.
   void EndBoot(absl::AnyInvocable<void() &&> deaf);
 
   // Stamps, seals and publishes. `envelope` has its body set; the bus fills the rest. `done` hears how many connections Redis gave it to (a

@@ -59,7 +59,8 @@ class Membership {
   // Joins; keeps trying while Redis is away. `done` hears OK, or why it never will: FAILED_PRECONDITION when the
   // cluster lives with another server token; BACKPLANE_UNAVAILABLE when Leave came first. To be called once.
   void Join(Done done);
-  // Gives name and lease back, and announces it. OK also when it was not joined.
+  // Stops listening on the boot's channel, so that whoever asks this node from then on knows that it is unheard; then gives name and lease back, and announces it. What came before is declined. OK
+  // also when it was not joined; BACKPLANE_UNAVAILABLE when Redis could not be told: the lease will run out.
   void Leave(Done done);
 
   // The lease surely holds: this node may act. Asked by the clock, since a process may have been paused since the last

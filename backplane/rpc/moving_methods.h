@@ -12,7 +12,7 @@
 namespace actioncluster {
 
 // The methods that nodes which drain have offered: their applications were told to go elsewhere, so that a method which nobody offers may only be on its way. An application that leaves
-// one node before it is attached to the next is so missed by nobody.
+// one node before it is attached to the next is so missed by nobody. Likewise the ids of such nodes: a successor may take them up.
 //
 // Does no I/O and reads no clock; times are monotonic. Confined to the I/O thread.
 class MovingMethods {

@@ -329,7 +329,7 @@ void ConnectionHost::Impl::CheckClaim(const ClientPtr& client) {
                         }));
 }
 
-std::deque<ClientPtr> ConnectionHost::Impl::RefuseWhoIsClaiming(const absl::Status& why) {
+std::deque<ClientPtr> ConnectionHost::Impl::RefuseNewcomers(const absl::Status& why) {
   refusing = why;
   std::deque<ClientPtr> claiming_clients;
   std::deque<ClientPtr> others;
@@ -416,7 +416,7 @@ void ConnectionHost::OnBackplane(const absl::Status& state) {
 void ConnectionHost::Drain(const std::vector<std::string>& alternatives) {
   const absl::Status why =
       WithMetadata(BackplaneUnavailable("this node is draining"), "alternatives", absl::StrJoin(alternatives, ","));
-  impl_->departing = impl_->RefuseWhoIsClaiming(why);
+  impl_->departing = impl_->RefuseNewcomers(why);
   v1::OpenResponse::Goodbye goodbye = GoodbyeFor("draining");
   goodbye.mutable_alternatives()->Assign(alternatives.begin(), alternatives.end());
   const absl::Duration over = std::min(kDepartLimit, impl_->departing.size() * kDepartEach);
@@ -425,7 +425,7 @@ void ConnectionHost::Drain(const std::vector<std::string>& alternatives) {
 }
 
 void ConnectionHost::CloseAll(const absl::Status& why) {
-  impl_->departing = impl_->RefuseWhoIsClaiming(why);
+  impl_->departing = impl_->RefuseNewcomers(why);
   impl_->Depart(GoodbyeFor("draining"), why, impl_->departing.size());
 }
 

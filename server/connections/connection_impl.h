@@ -63,8 +63,8 @@ struct ConnectionHost::Impl : public std::enable_shared_from_this<ConnectionHost
   // It is not known to Redis any more: its client may come back.
   void Lose(const ClientPtr& client);
   void CheckClaim(const ClientPtr& client);
-  // Refuses those that are not yet here, and gives all others.
-  std::deque<ClientPtr> RefuseWhoIsClaiming(const absl::Status& why);
+  // Refuses those that are not yet here, and all that come from now on; gives those that are here.
+  std::deque<ClientPtr> RefuseNewcomers(const absl::Status& why);
   // Sends those away that are departing, `at_once` now, and as many every kDepartEvery.
   void Depart(const v1::OpenResponse::Goodbye& goodbye, const absl::Status& why, size_t at_once);
   void Store(const ClientPtr& client, Ended done);

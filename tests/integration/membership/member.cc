@@ -29,11 +29,17 @@ MembershipOptions OptionsOf(const Member::Options& options) {
   return membership;
 }
 
+redis::LinkOptions SubscriberLink(redis::LinkOptions link, const Member::Options& options) {
+  link.endpoint = options.subscriber.value_or(link.endpoint);
+  return link;
+}
+
 }  // namespace
 
 Member::Parts::Parts(Loop& loop, const redis::LinkOptions& link, const Keys& keys, const Options& options)
     : client(loop, link, scripts::All()),
-      bus(loop, client, link, keys, Sealer::Create(options.token, keys.cluster_namespace()).value()),
+      bus(loop, client, SubscriberLink(link, options), keys,
+          Sealer::Create(options.token, keys.cluster_namespace()).value()),
       membership(loop, client, bus, keys, OptionsOf(options)) {}
 
 Member::Member(const fakes::RedisServer& redis, Options options) {

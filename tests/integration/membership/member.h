@@ -25,6 +25,7 @@ class Member {
     absl::Duration lease = absl::Seconds(5);
     std::string token = "the token of the test cluster";
     std::string succeeds_boot = "";
+    std::optional<redis::Endpoint> subscriber = {};  // Another way to Redis for the bus; by default the same.
   };
 
   explicit Member(const fakes::RedisServer& redis) : Member(redis, Options()) {}

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fakes/redis_proxy.h"
 #include "tests/integration/membership/member.h"
 
 namespace actioncluster {
@@ -139,6 +141,19 @@ TEST_F(MembershipTest, AnotherServerTokenMayBeginWhenNobodyIsThere) {
   ASSERT_EQ(a.Leave(), absl::OkStatus());
   stranger.JoinWell();
   EXPECT_EQ(stranger.self().id, "node-1");
+}
+
+TEST_F(MembershipTest, ANodeToWhichRedisDoesNotConfirmThatItIsDeafLeavesSoonAllTheSame) {
+  fakes::RedisProxy proxy(redis_.unix_path());
+  Member a(redis_);
+  Member b(redis_, {.subscriber = proxy.endpoint()});
+  a.JoinWell();
+  b.JoinWell();
+  proxy.SetMode(fakes::RedisProxy::Mode::kSilent);
+  const absl::Time begun = MonotonicNow();
+  EXPECT_EQ(b.Leave(), absl::OkStatus());
+  EXPECT_LT(MonotonicNow() - begun, absl::Seconds(2));
+  EXPECT_THAT(a.Listed(), ElementsAre("node-1"));
 }
 
 TEST_F(MembershipTest, LeavingWhileJoiningEndsBoth) {

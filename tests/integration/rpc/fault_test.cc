@@ -21,9 +21,7 @@ constexpr absl::Duration kSoon = absl::Seconds(2);
 class RpcFaultTest : public ::testing::Test {
  protected:
   std::unique_ptr<NodeStack> Node(const std::string& method, FakeMethods::Handler handler) {
-    std::map<std::string, FakeMethods::Handler> handlers;
-    handlers.emplace(method, std::move(handler));
-    return std::make_unique<NodeStack>(redis_, std::move(handlers));
+    return std::make_unique<NodeStack>(redis_, OnlyMethod(method, std::move(handler)));
   }
   std::unique_ptr<NodeStack> Caller() {
     return std::make_unique<NodeStack>(redis_, std::map<std::string, FakeMethods::Handler>());

@@ -29,9 +29,7 @@ class RpcMovingTest : public ::testing::Test {
   }
 
   std::unique_ptr<NodeStack> Node(const std::string& method, FakeMethods::Handler handler) {
-    std::map<std::string, FakeMethods::Handler> handlers;
-    handlers.emplace(method, std::move(handler));
-    return std::make_unique<NodeStack>(redis_, std::move(handlers));
+    return std::make_unique<NodeStack>(redis_, OnlyMethod(method, std::move(handler)));
   }
 
   fakes::RedisServer redis_;
@@ -84,6 +82,32 @@ TEST_F(RpcMovingTest, EachWaitsForItsOwnTime) {
   EXPECT_EQ(ReasonOf(early.Next().status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
   EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_METHOD_NOT_FOUND);
   EXPECT_GE(MonotonicNow() - begun_late, MovingMethods::kLimit);
+}
+
+TEST_F(RpcMovingTest, WhoHasComeWhileOthersDeclinedIsAskedHoweverOftenThatHappens) {
+  // Declines when it is told to.
+  const auto keep = [](std::shared_ptr<FakeMethods::Done> kept) -> FakeMethods::Handler {
+    return [kept](const IncomingCall&, FakeMethods::Done done) { *kept = std::move(done); };
+  };
+  const auto decline = [](NodeStack& node, const std::shared_ptr<FakeMethods::Done>& kept) {
+    node.Do([&] {
+      std::move (*kept)({.kind = Outcome::Kind::kDeclined, .result = {}, .error = BackplaneUnavailable("not now")});
+    });
+  };
+  const auto of_one = std::make_shared<FakeMethods::Done>();
+  const auto one = Node("m", keep(of_one));
+  caller_->Refresh();
+  const auto call = caller_->StartCall("m", AnyNode{}, kTimeout);
+  one->methods().ran.Next();
+  const auto of_two = std::make_shared<FakeMethods::Done>();
+  const auto two = Node("m", keep(of_two));
+  decline(*one, of_one);
+  two->methods().ran.Next();
+  const auto three = Node("m", Returns("three"));
+  decline(*two, of_two);
+  const absl::StatusOr<CallResult> result = call.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "three");
 }
 
 TEST_F(RpcMovingTest, ANodeThatDeclinedIsAskedAgainWhenItSaysWhatItOffersNow) {

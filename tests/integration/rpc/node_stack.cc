@@ -48,6 +48,12 @@ FakeMethods::Handler Hangs() {
   };
 }
 
+std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method, FakeMethods::Handler handler) {
+  std::map<std::string, FakeMethods::Handler> handlers;
+  handlers.emplace(method, std::move(handler));
+  return handlers;
+}
+
 NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& options, FakeMethods& methods)
     : client(loop, options, scripts::All()),
       bus(loop, client, options, keys, Sealer::Create("a server token for tests", keys.cluster_namespace()).value()),

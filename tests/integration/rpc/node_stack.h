@@ -52,6 +52,8 @@ FakeMethods::Handler Returns(const std::string& bytes);
 FakeMethods::Handler Fails(const absl::Status& error);
 FakeMethods::Handler Declines(const absl::Status& why);
 FakeMethods::Handler Hangs();
+// What a node with one method offers.
+std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method, FakeMethods::Handler handler);
 
 // A node of a cluster, from its connections to Redis up to Rpc, with an I/O thread of its own.
 class NodeStack {
