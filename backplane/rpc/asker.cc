@@ -139,7 +139,11 @@ void Asker::EndOrWait(const RequestPtr& request, const absl::Status& why) {
 
 bool Asker::MayCome(const Request& request, absl::Time now) const {
   if (ToWhoeverOffers(request.target)) return moving_.Contains(request.call.method, now);
-  return OrItsSuccessor(request.target) && moving_.HasDrained(std::get<OneNode>(request.target).node_id, now);
+  if (!OrItsSuccessor(request.target)) return false;
+  const std::string& id = std::get<OneNode>(request.target).node_id;
+  // A drain may take longer than what was heard of it counts.
+  const internal::v1::NodeRecord* node = membership_.directory().FindNode(id);
+  return (node != nullptr && node->draining()) || moving_.HasDrained(id, now);
 }
 
 // Its node may have been asked before it offered the method.

@@ -84,6 +84,27 @@ TEST_F(RpcMovingTest, EachWaitsForItsOwnTime) {
   EXPECT_GE(MonotonicNow() - begun_late, MovingMethods::kLimit);
 }
 
+TEST_F(RpcMovingTest, TheSuccessorOfANodeIsWaitedForHoweverLongThatHasDrained) {
+  former_->Do([&] {
+    former_->methods().handlers["m"] = Declines(BackplaneUnavailable("leaving"));
+    former_->methods().handlers["node.x"] = Returns("still here");
+  });
+  former_->Announce({"m"});
+  caller_->Refresh();
+  absl::SleepFor(MovingMethods::kLimit);  // From now on its drain is no news.
+  const OneNode target{.node_id = former_->self().id, .or_successor = true};
+  const auto call = caller_->StartCall("m", target, kTimeout);
+  EXPECT_TRUE(caller_->Call("node.x", target, kTimeout).ok());  // Answered behind the decline.
+  caller_->Refresh();
+  EXPECT_EQ(call.size(), 0u);
+  former_->Leave();
+  const auto next = Node("m", Returns("next"));
+  ASSERT_EQ(next->self().id, target.node_id);
+  const absl::StatusOr<CallResult> result = call.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "next");
+}
+
 TEST_F(RpcMovingTest, WhoHasComeWhileOthersDeclinedIsAskedHoweverOftenThatHappens) {
   // Declines when it is told to.
   const auto keep = [](std::shared_ptr<FakeMethods::Done> kept) -> FakeMethods::Handler {
