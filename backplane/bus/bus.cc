@@ -272,7 +272,10 @@ void Bus::Impl::Reject(Rejection rejection, absl::string_view channel) {
 }
 
 void Bus::Impl::OnCommandsState(const absl::Status& status) {
-  if (status.ok()) SampleClock(kFirstSamples);
+  if (status.ok()) {
+    SampleClock(kFirstSamples);
+    SendCanary();  // The subscriber may have been back before.
+  }
   UpdateState();
 }
 

@@ -19,7 +19,7 @@ struct Rpc::Impl : std::enable_shared_from_this<Rpc::Impl> {
       : loop(io_loop),
         local(methods),
         asker(std::make_shared<Asker>(io_loop, bus, membership, presence, keys, methods, counters)),
-        responder(std::make_shared<Responder>(bus, membership, keys, methods, counters)) {}
+        responder(std::make_shared<Responder>(io_loop, bus, membership, keys, methods, counters)) {}
 
   // A listener that nobody can take back: it does nothing once Rpc is gone.
   template <class F>
@@ -74,6 +74,7 @@ void Rpc::Impl::Stop() {
   stopped = true;
   const absl::Status why = BackplaneUnavailable("the node is stopping");
   asker->Stop(why);
+  responder->Stop();
   for (const RequestPtr& request : TakeInbox()) {
     if (auto* first = std::get_if<PendingCalls::First>(&request->sinks)) {
       std::move(first->done)(why);

@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "backplane/domain/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fakes/redis_proxy.h"
 #include "tests/integration/bus/bus_node.h"
 
 namespace actioncluster {
@@ -255,6 +257,36 @@ TEST_F(BusTest, WorksWithinTwoSecondsAfterRedisIsBack) {
   EXPECT_EQ(*a->Publish(keys_.ChannelAll(), CallEnvelope("works")), 2);
   EXPECT_EQ(b->NextMethod(), "works");
   EXPECT_LT(MonotonicNow() - back, absl::Seconds(2));
+}
+
+TEST_F(BusTest, ProvesItselfAtOnceWhicheverOfItsConnectionsIsBackLast) {
+  fakes::RedisProxy commands(redis_.unix_path()), subscriber(redis_.unix_path(), redis_.unix_path() + ".2");
+  BusNode::Options options;
+  options.endpoint = commands.endpoint();
+  options.subscriber = subscriber.endpoint();
+  options.bus.canary_every = absl::Hours(1);
+  BusNode node(options);
+  node.BeginWell("a");
+  const auto connected = [&](const std::string& type) {
+    const redis::Reply clients = redis_.Command({"CLIENT", "LIST", "TYPE", type});
+    return absl::StrContains(*clients.view().String(), absl::StrCat("user=", fakes::kNodesUser));
+  };
+  for (const bool subscriber_first : {false, true}) {
+    commands.SetMode(fakes::RedisProxy::Mode::kCut);
+    subscriber.SetMode(fakes::RedisProxy::Mode::kCut);
+    const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+    while (connected("normal") || connected("pubsub")) ASSERT_LT(MonotonicNow(), give_up);
+    node.AwaitState(false);
+    (subscriber_first ? subscriber : commands).SetMode(fakes::RedisProxy::Mode::kOpen);
+    if (subscriber_first) {
+      node.Listen(keys_.ChannelMethod("m"));
+    } else {
+      while (!node.Publish(keys_.ChannelAll(), CallEnvelope("m")).ok()) ASSERT_LT(MonotonicNow(), give_up);
+    }
+    EXPECT_FALSE(node.state().ok());
+    (subscriber_first ? commands : subscriber).SetMode(fakes::RedisProxy::Mode::kOpen);
+    node.AwaitState(true);
+  }
 }
 
 TEST_F(BusTest, BeginsWhenRedisComesLater) {

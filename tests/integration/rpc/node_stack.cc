@@ -54,22 +54,26 @@ std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method
   return handlers;
 }
 
-NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& options, FakeMethods& methods)
-    : client(loop, options, scripts::All()),
-      bus(loop, client, options, keys, Sealer::Create("a server token for tests", keys.cluster_namespace()).value()),
+NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& commands, const redis::LinkOptions& subscriber,
+                        FakeMethods& methods)
+    : client(loop, commands, scripts::All()),
+      bus(loop, client, subscriber, keys, Sealer::Create("a server token for tests", keys.cluster_namespace()).value()),
       presence(client, keys),
       membership(loop, client, bus, keys, MembershipOptions{.name_prefix = "node-", .succeeds_boot = "", .self = {}}) {
   rpc.emplace(loop, bus, membership, presence, keys, methods);
 }
 
-NodeStack::NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers) {
+NodeStack::NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers,
+                     std::optional<redis::Endpoint> commands) {
   methods_.handlers = std::move(handlers);
   const fakes::Waiter<absl::Status> joined;
   const fakes::Waiter<absl::Status> heard;
   const fakes::Waiter<absl::Status> offered;
   thread_.Run([&] {
-    parts_ = std::make_unique<Parts>(thread_.loop(),
-                                     redis::LinkOptions{.endpoint = redis.endpoint(), .client_name = ""}, methods_);
+    const redis::LinkOptions subscriber{.endpoint = redis.endpoint(), .client_name = ""};
+    parts_ = std::make_unique<Parts>(
+        thread_.loop(), redis::LinkOptions{.endpoint = commands.value_or(redis.endpoint()), .client_name = ""},
+        subscriber, methods_);
     parts_->membership.Join(joined.Callback());
   });
   CHECK_EQ(joined.Next(), absl::OkStatus());
@@ -175,6 +179,10 @@ absl::StatusOr<int> NodeStack::Notify(const std::string& method, CallTarget targ
       {.method = method, .arguments = {}, .target = std::move(target), .deadline = MonotonicNow() + fakes::kPatience},
       waiter.Callback());
   return waiter.Next();
+}
+
+bool NodeStack::IsWell() {
+  return thread_.Run([this] { return parts_->bus.state().ok(); });
 }
 
 void NodeStack::DestroyRpc() {

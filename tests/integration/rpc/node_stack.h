@@ -58,8 +58,9 @@ std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method
 // A node of a cluster, from its connections to Redis up to Rpc, with an I/O thread of its own.
 class NodeStack {
  public:
-  // Joined when the constructor returns. Offers the methods, whose handlers are these.
-  NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers);
+  // Joined when the constructor returns. Offers the methods, whose handlers are these. `commands`: another way to Redis, for commands only.
+  NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers,
+            std::optional<redis::Endpoint> commands = {});
   // Dies without a word to anybody.
   ~NodeStack();
 
@@ -87,6 +88,9 @@ class NodeStack {
   fakes::Waiter<All> StartCallAll(const std::string& method, absl::Duration timeout);
   absl::StatusOr<int> Notify(const std::string& method, CallTarget target);
 
+  // As the bus says: whether it can speak and hear.
+  bool IsWell();
+
   Rpc& rpc() { return *parts_->rpc; }
   FakeMethods& methods() { return methods_; }
   void DestroyRpc();
@@ -95,7 +99,7 @@ class NodeStack {
 
  private:
   struct Parts {
-    Parts(Loop& loop, const redis::LinkOptions& options, FakeMethods& methods);
+    Parts(Loop& loop, const redis::LinkOptions& commands, const redis::LinkOptions& subscriber, FakeMethods& methods);
 
     Keys keys{fakes::kNamespace};
     redis::Client client;
