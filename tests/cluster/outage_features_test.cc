@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "backplane/keys/keys.h"
 #include "tests/cluster/app_host.h"
 #include "tests/cluster/calls.h"
 #include "tests/cluster/cluster.h"
@@ -35,6 +36,10 @@ class OutageFeaturesTest : public testing::Test {
       const Heard heard = Ask(probe, asked_, kPatience);
       EXPECT_TRUE(heard.IsDone()) << probe.name << ": " << testing::PrintToString(heard);
     }
+    const std::string watched = Keys(fakes::kNamespace).ChannelRoom(kWatchedRoom);
+    EXPECT_TRUE(Await([&] {
+      return cluster_.redis().Command({"PUBSUB", "NUMSUB", watched}).view()[1].Integer().value_or(-1) == 0;
+    })) << "the node holds on to what nobody watches any more";
   }
 
   // What was heard of each, asked all at once, in the probes' order.

@@ -123,7 +123,7 @@ Heard AskToSubscribe(const Node& node, absl::Duration limit) {
   grpc::ClientContext context;
   SetLimit(limit, &context);
   v1::SubscribeRequest request;
-  request.add_message_types("news");
+  request.add_message_types(Fresh());
   const auto stream = node.pubsub().Subscribe(&context, request);
   stream->WaitForInitialMetadata();
   const bool stands = !context.GetServerInitialMetadata().empty();
@@ -278,7 +278,7 @@ std::vector<Probe> ConnectionProbes() {
   v1::RoomServiceStatusRequest status;
   status.set_room("hall");
   v1::WatchRoomRequest watch;
-  watch.set_room("hall");
+  watch.set_room(kWatchedRoom);
   const auto connections = &Node::connections;
   const auto rooms = &Node::rooms;
   return {
@@ -327,6 +327,7 @@ void PrepareProbes(const Node& node) {
   Good(AskStub(node.cache(), &Cache::Save, SaveOf("k", "value"), kPatience));
   for (int i = 0; i < kItems; ++i) Good(AskStub(node.cache(), &Cache::Push, PushOf("items", "item"), kPatience));
   CreateRoom(node, "hall");
+  CreateRoom(node, kWatchedRoom);
   const TaskWorker worker(node, {.queues = {kQueue}}, Completing);
   Enqueue(node, WithId(kTask, Retained(NewTask("work", kQueue))));
   worker.recorded().Next();

@@ -39,6 +39,9 @@ struct Probe {
   std::function<Heard(const Node& node, absl::Duration limit)> ask;
 };
 
+// What is watched by probes alone: as long as the node has a watcher, another needs no Redis.
+inline constexpr char kWatchedRoom[] = "watched";
+
 // What needs Redis. It relies on what PrepareProbes makes, and on the connection `ann` and an application that offers `echo`, both at `home`, which is not the node that is asked.
 std::vector<Probe> ProbesThatNeedRedis(const Node& home);
 void PrepareProbes(const Node& node);
