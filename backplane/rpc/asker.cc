@@ -315,6 +315,15 @@ void Asker::OnReply(const internal::v1::Envelope& envelope) {
   }
 }
 
+void Asker::OnInterruption(const internal::v1::Envelope& envelope) {
+  const std::vector<CallId> awaited = pending_.AwaitedOf(envelope.sender_boot());
+  if (awaited.empty()) return;
+  internal::v1::Envelope inquiry;
+  inquiry.mutable_call_inquiry()->mutable_call_ids()->Add(awaited.begin(), awaited.end());
+  // If it is not sent, the bus breaks, and all these end.
+  bus_.Publish(keys_.ChannelBoot(envelope.sender_boot()), std::move(inquiry), [](const absl::StatusOr<int64_t>&) {});
+}
+
 void Asker::OnNode(const NodeEvent& event) {
   switch (event.kind) {
     case NodeEvent::Kind::kLost:

@@ -63,6 +63,8 @@ class Asker : public std::enable_shared_from_this<Asker> {
   void Stop(const absl::Status& why);
 
   void OnReply(const internal::v1::Envelope& envelope);
+  // What the sender was asked it may not have heard: it is asked again which of it it has.
+  void OnInterruption(const internal::v1::Envelope& envelope);
   void OnNode(const NodeEvent& event);
   void OnServing(bool serving);
   void OnBusState(const absl::Status& state);

@@ -11,6 +11,16 @@
 
 namespace actioncluster {
 
+void PendingCalls::EndWith(Sinks sinks, absl::StatusOr<CallResult> result) {
+  if (auto* every = std::get_if<Every>(&sinks)) {
+    std::move(every->done)(result.status());
+  } else if (auto* sent = std::get_if<Sent>(&sinks)) {
+    std::move(sent->done)(std::move(result));
+  } else {
+    std::move(std::get<First>(sinks).done)(std::move(result));
+  }
+}
+
 void PendingCalls::Open(CallId id, std::string method, absl::Time deadline, Sinks sinks) {
   auto call = std::make_shared<Call>();
   call->id = id;
@@ -201,6 +211,16 @@ std::vector<std::string> PendingCalls::AwaitedSince(absl::Time before) const {
   return {boots.begin(), boots.end()};
 }
 
+std::vector<CallId> PendingCalls::AwaitedOf(absl::string_view boot) const {
+  std::vector<CallId> awaited;
+  for (const auto& [id, call] : calls_) {
+    if (std::holds_alternative<Sent>(call->sinks)) continue;
+    const Share* share = FindOpen(*call, boot);
+    if (share != nullptr && !share->local) awaited.push_back(id);
+  }
+  return awaited;
+}
+
 uint32_t PendingCalls::CountUpTo(CallId newest) const {
   return static_cast<uint32_t>(
       std::count_if(calls_.begin(), calls_.end(), [newest](const auto& call) { return call.first <= newest; }));
@@ -284,11 +304,7 @@ void PendingCalls::Finish(const CallPtr& call, absl::StatusOr<CallResult> result
   deadlines_.erase({call->deadline, call->id});
   calls_.erase(call->id);
   size_.store(static_cast<uint32_t>(calls_.size()), std::memory_order_relaxed);
-  if (auto* first = std::get_if<First>(&call->sinks)) {
-    std::move(first->done)(std::move(result));
-  } else {
-    std::move(std::get<Every>(call->sinks).done)(result.status());
-  }
+  EndWith(std::move(call->sinks), std::move(result));
 }
 
 }  // namespace actioncluster

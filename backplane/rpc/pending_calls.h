@@ -50,7 +50,12 @@ class PendingCalls {
     OnShare on_share;
     AllDone done;
   };
-  using Sinks = std::variant<First, Every>;
+  // A notification: it ends when it is sent.
+  struct Sent {
+    CallDone done;
+  };
+  using Sinks = std::variant<First, Every, Sent>;
+  static void EndWith(Sinks sinks, absl::StatusOr<CallResult> result);
   // Asks a fallback, whose share is open from now on.
   using Ask = absl::AnyInvocable<void(const NodeRef& node)>;
 
@@ -109,6 +114,8 @@ class PendingCalls {
   bool Waits(CallId id) const { return calls_.contains(id); }
   // The other boots that are awaited by calls which asked before `before`: those to be probed.
   std::vector<std::string> AwaitedSince(absl::Time before) const;
+  // The calls that this other boot has still to answer.
+  std::vector<CallId> AwaitedOf(absl::string_view boot) const;
   // Any thread.
   // Of the calls with ids up to `newest`, those that still wait.
   uint32_t CountUpTo(CallId newest) const;

@@ -11,8 +11,10 @@ namespace actioncluster {
 namespace {
 
 constexpr absl::Duration kAgainEvery = absl::Milliseconds(20);
-// Past these the oldest answers are given up.
+// Results of answers that wait; past these a call ends with an error instead.
 constexpr size_t kMaxUnsentBytes = 32 << 20;
+
+Outcome Declined(const absl::Status& why) { return {.kind = Outcome::Kind::kDeclined, .result = {}, .error = why}; }
 
 }  // namespace
 
@@ -28,26 +30,23 @@ void Responder::OnCall(const internal::v1::Envelope& envelope, absl::Time sent_a
     ++counters_.refused_late;
     return;
   }
-  const std::string boot = membership_.self().boot;
+  Answer answer = {
+      .call = {call.caller.boot, call.id}, .deadline = call.deadline, .boot = membership_.self().boot, .outcome = {}};
+  if (!call.notification) open_.insert(answer.call);
   if (!membership_.Serving()) {
     ++counters_.refused_late;
-    if (call.notification) return;
-    Send({.caller = call.caller,
-          .id = call.id,
-          .deadline = call.deadline,
-          .boot = boot,
-          .outcome = {.kind = Outcome::Kind::kDeclined,
-                      .result = {},
-                      .error = BackplaneUnavailable("the node has no lease now")}});
+    answer.outcome = Declined(BackplaneUnavailable("the node has no lease now"));
+    if (!call.notification) Send(std::move(answer));
     return;
   }
-  auto done = [weak = weak_from_this(), caller = call.caller, id = call.id, deadline = call.deadline, boot,
-               notification = call.notification](Outcome outcome) {
+  auto done = [weak = weak_from_this(), answer = std::move(answer),
+               notification = call.notification](Outcome outcome) mutable {
     const std::shared_ptr<Responder> self = weak.lock();
     if (self == nullptr) return;
     if (outcome.kind != Outcome::Kind::kDeclined) ++self->counters_.executed;
     if (notification) return;
-    self->Send({.caller = caller, .id = id, .deadline = deadline, .boot = boot, .outcome = std::move(outcome)});
+    answer.outcome = std::move(outcome);
+    self->Send(std::move(answer));
   };
   local_.Run(std::move(call), std::move(done));
 }
@@ -56,24 +55,56 @@ void Responder::OnCancel(const internal::v1::Envelope& envelope) {
   local_.Cancel({envelope.sender_id(), envelope.sender_boot()}, envelope.cancel_call().call_id());
 }
 
+void Responder::OnInquiry(const internal::v1::Envelope& envelope) {
+  for (const uint64_t id : envelope.call_inquiry().call_ids()) {
+    CallKey call(envelope.sender_boot(), id);
+    if (open_.contains(call)) continue;
+    // If it is not sent, there is another inquiry after this interruption.
+    Send({.call = std::move(call),
+          .deadline = absl::InfinitePast(),
+          .boot = membership_.self().boot,
+          .outcome = Declined(BackplaneUnavailable("the call was lost when the node's connection to Redis was"))});
+  }
+}
+
+void Responder::OnBusState(const absl::Status& state) {
+  if (!state.ok()) {
+    interrupted_ = true;
+  } else if (interrupted_) {
+    interrupted_ = false;
+    TellOfInterruption();
+  }
+}
+
+void Responder::TellOfInterruption() {
+  internal::v1::Envelope envelope;
+  envelope.mutable_interruption();
+  // If it is not sent, the bus breaks, and it is told of that instead.
+  bus_.Publish(keys_.ChannelAll(), std::move(envelope), [](const absl::StatusOr<int64_t>&) {});
+}
+
 void Responder::Stop() {
   again_.reset();
   unsent_.clear();
 }
 
-size_t Responder::SizeOf(const Answer& answer) { return sizeof(Answer) + answer.outcome.result.body.size(); }
-
 void Responder::Send(Answer answer) {
   if (!again_.has_value()) return;
-  // The caller asked another life of this node, and has been told that it is lost.
-  if (membership_.self().boot != answer.boot) return;
-  const std::string channel = keys_.ChannelBoot(answer.caller.boot);
+  if (membership_.self().boot != answer.boot) {
+    // The caller asked another life of this node, and has been told that it is lost.
+    open_.erase(answer.call);
+    return;
+  }
+  const std::string channel = keys_.ChannelBoot(answer.call.first);
   internal::v1::Envelope envelope;
-  *envelope.mutable_reply() = ToProto(answer.id, answer.outcome);
+  *envelope.mutable_reply() = ToProto(answer.call.second, answer.outcome);
   bus_.Publish(channel, std::move(envelope),
                [weak = weak_from_this(), answer = std::move(answer)](const absl::StatusOr<int64_t>& receivers) mutable {
-                 if (receivers.ok()) return;
-                 if (const std::shared_ptr<Responder> self = weak.lock()) {
+                 const std::shared_ptr<Responder> self = weak.lock();
+                 if (self == nullptr) return;
+                 if (receivers.ok()) {
+                   self->open_.erase(answer.call);
+                 } else {
                    self->Keep(std::move(answer), receivers.status());
                  }
                });
@@ -83,19 +114,22 @@ void Responder::Keep(Answer answer, const absl::Status& why) {
   if (!again_.has_value()) return;
   LOG_EVERY_T(WARNING, 1) << "a reply was not sent, and will be sent again: " << why;
   if (unsent_.empty()) again_->Set(MonotonicNow() + kAgainEvery);
-  unsent_bytes_ += SizeOf(answer);
-  unsent_.push_back(std::move(answer));
-  while (unsent_bytes_ > kMaxUnsentBytes) {
-    unsent_bytes_ -= SizeOf(unsent_.front());
-    unsent_.pop_front();
+  if (unsent_bytes_ + answer.outcome.result.body.size() > kMaxUnsentBytes) {
+    answer.outcome = {
+        .kind = Outcome::Kind::kError,
+        .result = {},
+        .error = MakeError(v1::ERROR_REASON_HANDLER_FAILED, "the result was lost: too many had to wait for Redis")};
   }
+  unsent_bytes_ += answer.outcome.result.body.size();
+  unsent_.push_back(std::move(answer));
 }
 
 void Responder::SendAgain() {
   const absl::Time now = MonotonicNow();
   std::erase_if(unsent_, [&](const Answer& answer) {
     if (now < answer.deadline) return false;
-    unsent_bytes_ -= SizeOf(answer);
+    unsent_bytes_ -= answer.outcome.result.body.size();
+    open_.erase(answer.call);
     return true;
   });
   if (unsent_.empty()) return;

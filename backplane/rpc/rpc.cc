@@ -61,7 +61,14 @@ void Rpc::Impl::Listen(Bus& bus, Membership& membership) {
              Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.responder->OnCancel(envelope); }));
   bus.Handle(Envelope::kReply,
              Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.asker->OnReply(envelope); }));
-  bus.OnState(Guard([](Impl& self, const absl::Status& state) { self.asker->OnBusState(state); }));
+  bus.Handle(Envelope::kInterruption,
+             Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.asker->OnInterruption(envelope); }));
+  bus.Handle(Envelope::kCallInquiry,
+             Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.responder->OnInquiry(envelope); }));
+  bus.OnState(Guard([](Impl& self, const absl::Status& state) {
+    self.asker->OnBusState(state);
+    self.responder->OnBusState(state);
+  }));
   membership.OnServing(Guard([](Impl& self, bool serving) { self.asker->OnServing(serving); }));
   membership.OnNode(Guard([](Impl& self, const NodeEvent& event) {
     self.asker->OnNode(event);
@@ -75,13 +82,7 @@ void Rpc::Impl::Stop() {
   const absl::Status why = BackplaneUnavailable("the node is stopping");
   asker->Stop(why);
   responder->Stop();
-  for (const RequestPtr& request : TakeInbox()) {
-    if (auto* first = std::get_if<PendingCalls::First>(&request->sinks)) {
-      std::move(first->done)(why);
-    } else {
-      std::move(std::get<PendingCalls::Every>(request->sinks).done)(why);
-    }
-  }
+  for (const RequestPtr& request : TakeInbox()) PendingCalls::EndWith(std::move(request->sinks), why);
 }
 
 CallId Rpc::Impl::Submit(CallSpec spec, bool notification, PendingCalls::Sinks sinks, std::shared_ptr<int> sent) {
@@ -140,7 +141,7 @@ void Rpc::Notify(CallSpec spec, NotifyDone done) {
       std::move(done)(result.status());
     }
   };
-  impl_->Submit(std::move(spec), /*notification=*/true, PendingCalls::First{std::move(end)}, sent);
+  impl_->Submit(std::move(spec), /*notification=*/true, PendingCalls::Sent{std::move(end)}, sent);
 }
 
 void Rpc::Cancel(CallId id) {

@@ -68,8 +68,15 @@ redis::Endpoint RedisProxy::endpoint() const {
 std::string RedisProxy::url() const { return NodesUrl(path_); }
 
 void RedisProxy::SetMode(Mode mode) {
+  absl::MutexLock lock(&mutex_);
   mode_ = mode;
+  const int number = ++modes_set_;
   Wake();
+  const auto holds = [&] {
+    mutex_.AssertReaderHeld();
+    return modes_held_ >= number;
+  };
+  mutex_.Await(absl::Condition(&holds));
 }
 
 void RedisProxy::SetDelay(absl::Duration delay) {
@@ -94,8 +101,14 @@ bool RedisProxy::Passes(const Connection& connection, const Way& way, Mode mode)
 
 void RedisProxy::Run() {
   while (!stopping_) {
-    const Mode mode = mode_;
-    if (mode != Mode::kSilent) Accept();
+    Mode mode;
+    int number;
+    {
+      absl::MutexLock lock(&mutex_);
+      mode = mode_;
+      number = modes_set_;
+    }
+    if (mode != Mode::kSilent) Accept(mode);
     for (Connection& connection : connections_) {
       connection.broken = connection.broken || mode == Mode::kCut;
       if (!connection.broken) Pump(connection, mode, absl::Now());
@@ -104,6 +117,10 @@ void RedisProxy::Run() {
       if (connection.broken) Close(connection);
       return connection.broken;
     });
+    {
+      absl::MutexLock lock(&mutex_);
+      modes_held_ = number;
+    }
     Await(mode);
   }
 }
@@ -134,7 +151,7 @@ void RedisProxy::Await(Mode mode) {
   (void)!read(wake_, &count, sizeof(count));
 }
 
-void RedisProxy::Accept() {
+void RedisProxy::Accept(Mode mode) {
   while (true) {
     const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (client < 0) return;
@@ -142,7 +159,7 @@ void RedisProxy::Accept() {
     const sockaddr_un address = AddressOf(redis_);
     Connection connection = {.there = {.from = client, .to = redis}, .back = {.from = redis, .to = client}};
     connection.broken =
-        mode_ == Mode::kRefuse || connect(redis, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0;
+        mode == Mode::kRefuse || connect(redis, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0;
     connections_.push_back(std::move(connection));
   }
 }

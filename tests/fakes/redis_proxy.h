@@ -17,7 +17,7 @@
 namespace actioncluster::fakes {
 
 // The network between nodes and their Redis: passes connections to a unix socket of its own on to Redis's, until it is told to be bad at it. Runs on a thread of its own; the functions
-// are for any, and what they set holds from a moment later on.
+// are for any.
 class RedisProxy {
  public:
   enum class Mode {
@@ -38,8 +38,9 @@ class RedisProxy {
   redis::Endpoint endpoint() const;
   std::string url() const;
 
-  void SetMode(Mode mode);
-  // Each byte takes so much longer, either way.
+  // It holds when this returns.
+  void SetMode(Mode mode) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Each byte takes so much longer, either way, from a moment later on.
   void SetDelay(absl::Duration delay);
   // What is sent next with `needle` in it Redis carries out, but the connection ends before its reply.
   void LoseReplyTo(const std::string& needle) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -65,10 +66,10 @@ class RedisProxy {
     bool broken = false;
   };
 
-  void Run();
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether this way is open now.
   static bool Passes(const Connection& connection, const Way& way, Mode mode);
-  void Accept();
+  void Accept(Mode mode);
   void Pump(Connection& connection, Mode mode, absl::Time now);
   void Read(Way& way, Connection& connection, absl::Time now);
   // What a client has sent.
@@ -82,10 +83,12 @@ class RedisProxy {
   const std::string path_;
   int listener_ = -1;
   int wake_ = -1;
-  std::atomic<Mode> mode_ = Mode::kOpen;
   std::atomic<int64_t> delay_us_ = 0;
   std::atomic<bool> stopping_ = false;
   absl::Mutex mutex_;
+  Mode mode_ ABSL_GUARDED_BY(mutex_) = Mode::kOpen;
+  int modes_set_ ABSL_GUARDED_BY(mutex_) = 0;
+  int modes_held_ ABSL_GUARDED_BY(mutex_) = 0;  // Of these, those that the thread has brought about.
   std::string needle_ ABSL_GUARDED_BY(mutex_);
   std::list<Connection> connections_;  // The thread's.
   std::thread thread_;

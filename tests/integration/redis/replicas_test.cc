@@ -31,10 +31,10 @@ class ReplicasTest : public testing::Test {
     }
   }
 
-  static LinkOptions Acknowledged(const fakes::RedisServer& server, int replicas = 1) {
+  static LinkOptions Acknowledged(const fakes::RedisServer& server, absl::Duration timeout = fakes::kPatience) {
     LinkOptions options = OptionsFor(server);
-    options.ack_replicas = replicas;
-    options.ack_timeout = absl::Milliseconds(500);
+    options.ack_replicas = 1;
+    options.ack_timeout = timeout;
     return options;
   }
 
@@ -59,8 +59,9 @@ TEST_F(ReplicasTest, WhatADurableScriptWroteIsOnTheReplicaWhenItEnds) {
 }
 
 TEST_F(ReplicasTest, WithoutItsReplicaADurableScriptIsUnavailableAndAllElseGoesOn) {
-  TestClient client(Acknowledged(master_), {kPush});
+  TestClient client(Acknowledged(master_, absl::Milliseconds(500)), {kPush}), patient(Acknowledged(master_), {kPush});
   client.AwaitReady();
+  patient.AwaitReady();
   replica_.Pause();
   const Results results;
   client.Send(Command::Call(kPush, {KeyOf("list")}, {"a"}), results);
@@ -72,7 +73,7 @@ TEST_F(ReplicasTest, WithoutItsReplicaADurableScriptIsUnavailableAndAllElseGoesO
   EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   EXPECT_THAT(std::string(status.message()), HasSubstr("0 of 1 replicas"));
   replica_.Resume();
-  EXPECT_TRUE(client.Execute(Command::Call(kPush, {KeyOf("list")}, {"b"})).ok());
+  EXPECT_TRUE(patient.Execute(Command::Call(kPush, {KeyOf("list")}, {"b"})).ok());
   EXPECT_EQ(*replica_.Command({"LLEN", KeyOf("list")}).view().Integer(), 2) << "what was unavailable had run";
 }
 

@@ -1,5 +1,4 @@
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
@@ -9,7 +8,6 @@
 #include "backplane/domain/clock.h"
 #include "backplane/domain/error.h"
 #include "gtest/gtest.h"
-#include "tests/fakes/redis_proxy.h"
 #include "tests/integration/rpc/node_stack.h"
 
 namespace actioncluster {
@@ -150,90 +148,6 @@ TEST_F(RpcFaultTest, LossOfRedisEndsCallsAtOnceAndTheyWorkAgainSoonAfterItIsBack
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_LT(MonotonicNow() - start, kSoon);
   EXPECT_EQ(result->result.body, "c");
-}
-
-// A node that hears, but can say nothing for a while.
-class RpcMuteNodeTest : public RpcFaultTest {
- protected:
-  RpcMuteNodeTest() { caller_->Refresh(); }
-
-  // The call that was run first, of those without an answer.
-  void Answer(std::string result) {
-    mute_->Do([&] {
-      std::move(answers_.front())(
-          {.kind = Outcome::Kind::kResult, .result = {Content::Kind::kBytes, std::move(result)}, .error = {}});
-      answers_.pop_front();
-    });
-  }
-  void AwaitWell(bool well) {
-    const absl::Time give_up = MonotonicNow() + fakes::kPatience;
-    while (mute_->IsWell() != well) ASSERT_LT(MonotonicNow(), give_up);
-  }
-
-  fakes::RedisProxy proxy_{redis_.unix_path()};
-  std::deque<FakeMethods::Done> answers_;  // Of the mute node's I/O thread.
-  const std::unique_ptr<NodeStack> mute_ = std::make_unique<NodeStack>(
-      redis_,
-      OnlyMethod("m", [this](const IncomingCall&, FakeMethods::Done done) { answers_.push_back(std::move(done)); }),
-      proxy_.endpoint());
-  const std::unique_ptr<NodeStack> caller_ = Caller();
-};
-
-TEST_F(RpcMuteNodeTest, WhatItCouldNotAnswerItAnswersWhenItCan) {
-  const auto waiter = caller_->StartCall("m", AllNodes{}, kTimeout);
-  mute_->methods().ran.Next();
-  proxy_.SetMode(fakes::RedisProxy::Mode::kCut);
-  AwaitWell(false);
-  Answer("at last");
-  // This one comes while it can say nothing.
-  const auto second = caller_->StartCall("m", AllNodes{}, kTimeout);
-  mute_->methods().ran.Next();
-  Answer("too");
-  proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
-  const absl::StatusOr<CallResult> result = waiter.Next();
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->result.body, "at last");
-  EXPECT_EQ(second.Next()->result.body, "too");
-}
-
-TEST_F(RpcMuteNodeTest, AnAnswerThatRedisMayHaveGotIsSentAgainAndHeardOnce) {
-  const auto waiter = caller_->StartCall("m", AllNodes{}, kTimeout);
-  mute_->methods().ran.Next();
-  proxy_.LoseReplyTo("the answer");
-  Answer("the answer");
-  const absl::StatusOr<CallResult> result = waiter.Next();
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->result.body, "the answer");
-  const absl::Time give_up = MonotonicNow() + fakes::kPatience;
-  while (caller_->rpc().counters().unmatched == 0) ASSERT_LT(MonotonicNow(), give_up) << "it was not sent again";
-}
-
-TEST_F(RpcMuteNodeTest, WhatIsTooLateIsNotAnswered) {
-  const auto late = caller_->StartCall("m", AllNodes{}, absl::Milliseconds(300));
-  const auto waiter = caller_->StartCall("m", AllNodes{}, kTimeout);
-  for (int i = 0; i < 2; ++i) mute_->methods().ran.Next();
-  proxy_.SetMode(fakes::RedisProxy::Mode::kCut);
-  AwaitWell(false);
-  for (const char* result : {"late", "in time"}) Answer(result);
-  EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_RPC_TIMEOUT);
-  proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
-  EXPECT_EQ(waiter.Next()->result.body, "in time");
-  EXPECT_EQ(caller_->rpc().counters().unmatched, 0u);
-}
-
-TEST_F(RpcMuteNodeTest, BeyondWhatItKeepsTheOldestAnswersAreGivenUp) {
-  constexpr size_t kMany = 9;  // Of 4 MiB each, of which seven have room.
-  std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
-  for (size_t i = 0; i < kMany; ++i) {
-    waiters.push_back(caller_->StartCall("m", AllNodes{}, kTimeout));
-    mute_->methods().ran.Next();
-  }
-  proxy_.SetMode(fakes::RedisProxy::Mode::kCut);
-  AwaitWell(false);
-  for (size_t i = 0; i < kMany; ++i) Answer(std::string(4 << 20, 'x'));
-  proxy_.SetMode(fakes::RedisProxy::Mode::kOpen);
-  for (size_t i = kMany - 7; i < kMany; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
-  EXPECT_EQ(waiters[0].size() + waiters[1].size(), 0u);
 }
 
 TEST_F(RpcFaultTest, WhatThisNodeRunsItselfNeedsNoRedis) {

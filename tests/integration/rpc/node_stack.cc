@@ -64,16 +64,16 @@ NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& commands, const re
 }
 
 NodeStack::NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers,
-                     std::optional<redis::Endpoint> commands) {
+                     const Ways& ways) {
   methods_.handlers = std::move(handlers);
   const fakes::Waiter<absl::Status> joined;
   const fakes::Waiter<absl::Status> heard;
   const fakes::Waiter<absl::Status> offered;
   thread_.Run([&] {
-    const redis::LinkOptions subscriber{.endpoint = redis.endpoint(), .client_name = ""};
-    parts_ = std::make_unique<Parts>(
-        thread_.loop(), redis::LinkOptions{.endpoint = commands.value_or(redis.endpoint()), .client_name = ""},
-        subscriber, methods_);
+    const auto link = [&](const std::optional<redis::Endpoint>& way) {
+      return redis::LinkOptions{.endpoint = way.value_or(redis.endpoint()), .client_name = ""};
+    };
+    parts_ = std::make_unique<Parts>(thread_.loop(), link(ways.commands), link(ways.subscriber), methods_);
     parts_->membership.Join(joined.Callback());
   });
   CHECK_EQ(joined.Next(), absl::OkStatus());
@@ -179,6 +179,12 @@ absl::StatusOr<int> NodeStack::Notify(const std::string& method, CallTarget targ
       {.method = method, .arguments = {}, .target = std::move(target), .deadline = MonotonicNow() + fakes::kPatience},
       waiter.Callback());
   return waiter.Next();
+}
+
+void NodeStack::Listen(const std::string& channel) {
+  const fakes::Waiter<bool> listening;
+  thread_.Run([&] { parts_->bus.Listen(channel, [listening] { listening.Add(true); }); });
+  listening.Next();
 }
 
 bool NodeStack::IsWell() {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -58,9 +59,15 @@ std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method
 // A node of a cluster, from its connections to Redis up to Rpc, with an I/O thread of its own.
 class NodeStack {
  public:
-  // Joined when the constructor returns. Offers the methods, whose handlers are these. `commands`: another way to Redis, for commands only.
-  NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers,
-            std::optional<redis::Endpoint> commands = {});
+  // Ways to Redis, instead of its own socket.
+  struct Ways {
+    std::optional<redis::Endpoint> commands = {};
+    std::optional<redis::Endpoint> subscriber = {};
+  };
+  // Joined when the constructor returns. Offers the methods, whose handlers are these.
+  NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers)
+      : NodeStack(redis, std::move(handlers), Ways()) {}
+  NodeStack(const fakes::RedisServer& redis, std::map<std::string, FakeMethods::Handler> handlers, const Ways& ways);
   // Dies without a word to anybody.
   ~NodeStack();
 
@@ -75,6 +82,8 @@ class NodeStack {
   // From now on the directory names these for it, whatever it listens to, and tells all others so.
   void Announce(const std::vector<std::string>& methods);
   void SetDraining();
+  // Listens on one more channel.
+  void Listen(const std::string& channel);
 
   // Blocking versions, and their beginnings.
   absl::StatusOr<CallResult> Call(const std::string& method, CallTarget target, absl::Duration timeout);

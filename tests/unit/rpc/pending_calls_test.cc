@@ -382,6 +382,20 @@ TEST_F(PendingCallsTest, ProbesConcernOtherNodesThatAreAwaitedForLong) {
   EXPECT_THAT(calls_.AwaitedSince(kStart + absl::Milliseconds(1)), ElementsAre("boot-a"));
 }
 
+TEST_F(PendingCallsTest, OfANodeThoseCallsAreAwaitedThatItHasStillToAnswer) {
+  OpenFirst(1, {kA, kSelf});
+  OpenEvery(2, {kA, kB});
+  OpenEvery(3, {kA, kB});
+  OpenFirst(4, {kB});
+  calls_.Open(5, "m", kDue, PendingCalls::Sent{[](const absl::StatusOr<CallResult>&) {}});
+  Expect(5, {kA}, {});
+  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(1, 2, 3));
+  calls_.Accept(2, kA.boot, Result("a"));
+  calls_.Accept(3, kB.boot, Result("b"));
+  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(1, 3));
+  EXPECT_THAT(calls_.AwaitedOf(kSelf.boot), IsEmpty());
+}
+
 TEST_F(PendingCallsTest, WhetherALostNodeMayHaveRunTheCallIsNotSaidBeforePublishReturns) {
   OpenFirst(1, {kA}, {kB});
   calls_.Lost(kA.boot);

@@ -1,0 +1,164 @@
+// A node has two connections to Redis, and others see nothing when one of them fails: it hears and cannot answer, or it has not heard.
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "backplane/domain/clock.h"
+#include "backplane/domain/error.h"
+#include "gtest/gtest.h"
+#include "tests/fakes/redis_proxy.h"
+#include "tests/integration/rpc/node_stack.h"
+
+namespace actioncluster {
+namespace {
+
+using Mode = fakes::RedisProxy::Mode;
+
+constexpr absl::Duration kTimeout = absl::Seconds(20);
+
+class RpcOneWayTest : public ::testing::Test {
+ protected:
+  // The caller hears what the node does: so the node's channel has a listener in any case, and it is not taken for dead.
+  RpcOneWayTest() {
+    caller_.Listen(Keys(fakes::kNamespace).ChannelBoot(node_.self().boot));
+    caller_.Refresh();
+  }
+
+  fakes::Waiter<absl::StatusOr<CallResult>> StartCall(absl::Duration timeout = kTimeout) {
+    return caller_.StartCall("m", OneNode{node_.self().id}, timeout);
+  }
+  // One that the node has heard; it answers by Answer.
+  fakes::Waiter<absl::StatusOr<CallResult>> StartHeardCall(absl::Duration timeout = kTimeout) {
+    auto waiter = StartCall(timeout);
+    node_.methods().ran.Next();
+    return waiter;
+  }
+  // The first call of those that it has heard and not answered.
+  void Answer(std::string result) {
+    node_.Do([&] {
+      std::move(answers_.front())(
+          {.kind = Outcome::Kind::kResult, .result = {Content::Kind::kBytes, std::move(result)}, .error = {}});
+      answers_.pop_front();
+    });
+  }
+  void AwaitWell(bool well) {
+    const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+    while (node_.IsWell() != well) ASSERT_LT(MonotonicNow(), give_up);
+  }
+  // The node knows of it when this returns.
+  void Cut(fakes::RedisProxy& way) {
+    way.SetMode(Mode::kCut);
+    AwaitWell(false);
+  }
+  // What others send to the node meanwhile is lost.
+  void LoseWhatIsSentBy(absl::FunctionRef<void()> send) {
+    subscriber_.SetMode(Mode::kSilent);
+    send();
+    caller_.Refresh();  // Redis carries this out after what was sent.
+    Cut(subscriber_);
+    subscriber_.SetMode(Mode::kOpen);
+  }
+
+  fakes::RedisServer redis_;
+  fakes::RedisProxy commands_{redis_.unix_path()};
+  fakes::RedisProxy subscriber_{redis_.unix_path(), redis_.unix_path() + ".subscriber"};
+  std::deque<FakeMethods::Done> answers_;  // Of the node's I/O thread.
+  NodeStack node_{
+      redis_,
+      OnlyMethod("m", [this](const IncomingCall&, FakeMethods::Done done) { answers_.push_back(std::move(done)); }),
+      {.commands = commands_.endpoint(), .subscriber = subscriber_.endpoint()}};
+  NodeStack caller_{redis_, {}};
+};
+
+TEST_F(RpcOneWayTest, WhatANodeCouldNotAnswerItAnswersWhenItCan) {
+  const auto before = StartHeardCall();
+  Cut(commands_);
+  Answer("at last");
+  const auto meanwhile = StartHeardCall();
+  Answer("too");
+  commands_.SetMode(Mode::kOpen);
+  const absl::StatusOr<CallResult> result = before.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "at last");
+  EXPECT_EQ(meanwhile.Next()->result.body, "too");
+}
+
+TEST_F(RpcOneWayTest, AnAnswerThatRedisMayHaveGotIsSentAgainAndHeardOnce) {
+  const auto waiter = StartHeardCall();
+  commands_.LoseReplyTo("the answer");
+  Answer("the answer");
+  const absl::StatusOr<CallResult> result = waiter.Next();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.body, "the answer");
+  const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+  while (caller_.rpc().counters().unmatched == 0) ASSERT_LT(MonotonicNow(), give_up) << "it was not sent again";
+}
+
+TEST_F(RpcOneWayTest, WhatIsTooLateIsNotAnswered) {
+  const auto late = StartHeardCall(absl::Milliseconds(300));
+  const auto waiter = StartHeardCall();
+  Cut(commands_);
+  for (const char* result : {"late", "in time"}) Answer(result);
+  EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_RPC_TIMEOUT);
+  commands_.SetMode(Mode::kOpen);
+  EXPECT_EQ(waiter.Next()->result.body, "in time");
+  EXPECT_EQ(caller_.rpc().counters().unmatched, 0u);
+}
+
+TEST_F(RpcOneWayTest, ResultsThatAreTooManyToWaitAreToldAsLost) {
+  constexpr size_t kMany = 9;  // Of 4 MiB each, of which eight have room.
+  std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
+  for (size_t i = 0; i < kMany; ++i) waiters.push_back(StartHeardCall());
+  Cut(commands_);
+  for (size_t i = 0; i < kMany; ++i) Answer(std::string(4 << 20, 'x'));
+  commands_.SetMode(Mode::kOpen);
+  for (size_t i = 0; i < kMany - 1; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
+  EXPECT_EQ(ReasonOf(waiters.back().Next().status()), v1::ERROR_REASON_HANDLER_FAILED);
+}
+
+TEST_F(RpcOneWayTest, ACallThatANodeHasNotHeardIsToldAsNotRunAndOneThatItRunsGoesOn) {
+  const auto runs = StartHeardCall();
+  std::optional<fakes::Waiter<absl::StatusOr<CallResult>>> lost;
+  LoseWhatIsSentBy([&] { lost = StartCall(); });
+  const absl::Status status = lost->Next().status();
+  EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE) << status;
+  EXPECT_EQ(status.message(), "the call was lost when the node's connection to Redis was");
+  EXPECT_EQ(runs.size(), 0u);
+  Answer("result");
+  EXPECT_EQ(runs.Next()->result.body, "result");
+  EXPECT_EQ(node_.methods().ran.size(), 0u);
+}
+
+TEST_F(RpcOneWayTest, CallsThatAnyNodeMayRunGoToAnotherIfTheFirstHasNotHeardThem) {
+  NodeStack other(redis_, OnlyMethod("m", Returns("other")));
+  caller_.Refresh();
+  // Whoever is asked first: of so many some are lost.
+  std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
+  LoseWhatIsSentBy([&] {
+    for (int i = 0; i < 20; ++i) waiters.push_back(caller_.StartCall("m", AnyNode{}, kTimeout));
+  });
+  for (const auto& waiter : waiters) {
+    const absl::StatusOr<CallResult> result = waiter.Next();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->result.body, "other");
+  }
+  EXPECT_EQ(node_.methods().ran.size(), 0u);
+}
+
+TEST_F(RpcOneWayTest, AnAnswerThatWaitsIsNotTakenForACallThatWasNotHeard) {
+  const auto answered = StartHeardCall();
+  Cut(commands_);
+  Answer("result");
+  std::optional<fakes::Waiter<absl::StatusOr<CallResult>>> lost;
+  LoseWhatIsSentBy([&] { lost = StartCall(); });
+  commands_.SetMode(Mode::kOpen);
+  EXPECT_EQ(ReasonOf(lost->Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(answered.Next()->result.body, "result");
+}
+
+}  // namespace
+}  // namespace actioncluster
