@@ -177,6 +177,7 @@ void Asker::AskFirst(const RequestPtr& request, Addressees addressees) {
                                      }),
                                      MonotonicNow());
   if (!waits) return;
+  request->call.round = pending_.RoundOf(request->call.id);
   if (ToWhoeverOffers(request->target) || OrItsSuccessor(request->target)) {
     pending_.OnDeclined(request->call.id, Guard([request](Asker& self, const absl::Status& why) {
                           request->declined = why;
@@ -220,11 +221,11 @@ void Asker::Ask(const RequestPtr& request, const std::vector<NodeRef>& nodes) {
 }
 
 void Asker::RunHere(const RequestPtr& request) {
-  local_.Run(request->call, Guard([request](Asker& self, Outcome outcome) {
+  local_.Run(request->call, Guard([request, round = request->call.round](Asker& self, Outcome outcome) {
                if (outcome.kind != Outcome::Kind::kDeclined) ++self.counters_.executed;
                if (request->call.notification) return;
-               self.loop_.Post(self.Guard([request, outcome = std::move(outcome)](Asker& asker) mutable {
-                 asker.pending_.Accept(request->call.id, request->call.caller.boot, std::move(outcome));
+               self.loop_.Post(self.Guard([request, round, outcome = std::move(outcome)](Asker& asker) mutable {
+                 asker.pending_.Accept(request->call.id, request->call.caller.boot, std::move(outcome), round);
                }));
              }));
 }
@@ -310,18 +311,30 @@ void Asker::Stop(const absl::Status& why) {
 }
 
 void Asker::OnReply(const internal::v1::Envelope& envelope) {
-  if (!pending_.Accept(envelope.reply().call_id(), envelope.sender_boot(), FromProto(envelope.reply()))) {
+  const internal::v1::Reply& reply = envelope.reply();
+  if (!pending_.Accept(reply.call_id(), envelope.sender_boot(), FromProto(reply), reply.round())) {
     ++counters_.unmatched;
   }
 }
 
 void Asker::OnInterruption(const internal::v1::Envelope& envelope) {
-  const std::vector<CallId> awaited = pending_.AwaitedOf(envelope.sender_boot());
-  if (awaited.empty()) return;
   internal::v1::Envelope inquiry;
-  inquiry.mutable_call_inquiry()->mutable_call_ids()->Add(awaited.begin(), awaited.end());
+  for (const auto& [id, round] : pending_.AwaitedOf(envelope.sender_boot())) {
+    internal::v1::CallRef* call = inquiry.mutable_call_inquiry()->add_calls();
+    call->set_id(id);
+    call->set_round(round);
+  }
+  if (!inquiry.has_call_inquiry()) return;
   // If it is not sent, the bus breaks, and all these end.
   bus_.Publish(keys_.ChannelBoot(envelope.sender_boot()), std::move(inquiry), [](const absl::StatusOr<int64_t>&) {});
+}
+
+void Asker::OnDenial(const internal::v1::Envelope& envelope) {
+  const absl::Status why = BackplaneUnavailable("the call was lost when the node's connection to Redis was");
+  for (const internal::v1::CallRef& call : envelope.call_denial().calls()) {
+    pending_.Accept(call.id(), envelope.sender_boot(), {.kind = Outcome::Kind::kDeclined, .result = {}, .error = why},
+                    call.round());
+  }
 }
 
 void Asker::OnNode(const NodeEvent& event) {

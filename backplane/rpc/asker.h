@@ -63,8 +63,9 @@ class Asker : public std::enable_shared_from_this<Asker> {
   void Stop(const absl::Status& why);
 
   void OnReply(const internal::v1::Envelope& envelope);
-  // What the sender was asked it may not have heard: it is asked again which of it it has.
+  // What the sender was asked it may not have heard: it is asked which of it it has, and denies the rest.
   void OnInterruption(const internal::v1::Envelope& envelope);
+  void OnDenial(const internal::v1::Envelope& envelope);
   void OnNode(const NodeEvent& event);
   void OnServing(bool serving);
   void OnBusState(const absl::Status& state);

@@ -24,6 +24,8 @@ struct IncomingCall {
   bool notification = false;  // Nobody awaits a reply.
   std::string subject =
       {};  // What it is about, for the application: a serialized internal CallSubject. Empty: nothing.
+  uint32_t round =
+      0;  // How often its caller has looked for somebody to run it: who has declined it may be asked again.
 };
 
 // What a node says of a call.

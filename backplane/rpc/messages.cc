@@ -16,6 +16,7 @@ internal::v1::Call ToProto(const IncomingCall& call, absl::Time now) {
   proto.set_connection_id(call.connection_id);
   proto.set_notification(call.notification);
   proto.set_subject(call.subject);
+  proto.set_round(call.round);
   return proto;
 }
 
@@ -28,7 +29,8 @@ IncomingCall FromProto(const internal::v1::Envelope& envelope, absl::Time sent_a
           .connection_id = proto.connection_id(),
           .deadline = sent_at + absl::Microseconds(proto.remaining_us()),
           .notification = proto.notification(),
-          .subject = proto.subject()};
+          .subject = proto.subject(),
+          .round = proto.round()};
 }
 
 internal::v1::Reply ToProto(uint64_t call_id, const Outcome& outcome) {

@@ -38,6 +38,7 @@ bool PendingCalls::Expect(CallId id, std::vector<NodeRef> nodes, std::deque<Node
   if (call == nullptr) return false;
   CHECK(!nodes.empty() && !HasOpenShare(*call))
       << "a call is told whom to expect, and once they have ended whom else: " << id;
+  ++call->round;
   call->local_boot = local_boot;
   call->fallbacks = std::move(fallbacks);
   call->ask = std::move(ask);
@@ -49,13 +50,18 @@ bool PendingCalls::Expect(CallId id, std::vector<NodeRef> nodes, std::deque<Node
   return true;
 }
 
+uint32_t PendingCalls::RoundOf(CallId id) const {
+  const CallPtr call = Find(id);
+  return call == nullptr ? 0 : call->round;
+}
+
 void PendingCalls::OnDeclined(CallId id, Declined declined) {
   if (const CallPtr call = Find(id)) call->declined = std::move(declined);
 }
 
-bool PendingCalls::Accept(CallId id, absl::string_view boot, Outcome outcome) {
+bool PendingCalls::Accept(CallId id, absl::string_view boot, Outcome outcome, uint32_t round) {
   const CallPtr call = Find(id);
-  Share* share = call == nullptr ? nullptr : FindOpen(*call, boot);
+  Share* share = call == nullptr || call->round != round ? nullptr : FindOpen(*call, boot);
   if (share == nullptr) return false;
   if (outcome.kind == Outcome::Kind::kDeclined) {
     EndShare(call, *share, VerdictOf(outcome.error), outcome.error);
@@ -211,12 +217,12 @@ std::vector<std::string> PendingCalls::AwaitedSince(absl::Time before) const {
   return {boots.begin(), boots.end()};
 }
 
-std::vector<CallId> PendingCalls::AwaitedOf(absl::string_view boot) const {
-  std::vector<CallId> awaited;
+std::vector<std::pair<CallId, uint32_t>> PendingCalls::AwaitedOf(absl::string_view boot) const {
+  std::vector<std::pair<CallId, uint32_t>> awaited;
   for (const auto& [id, call] : calls_) {
     if (std::holds_alternative<Sent>(call->sinks)) continue;
     const Share* share = FindOpen(*call, boot);
-    if (share != nullptr && !share->local) awaited.push_back(id);
+    if (share != nullptr && !share->local) awaited.emplace_back(id, call->round);
   }
   return awaited;
 }

@@ -67,15 +67,18 @@ class PendingCalls {
   // first reply. The share of `local_boot` does not depend on the bus. False: the call has ended meanwhile, ask nobody.
   bool Expect(CallId id, std::vector<NodeRef> nodes, std::deque<NodeRef> fallbacks, const std::string& local_boot,
               Ask ask, absl::Time now);
+  // How often it was told whom to expect. A node that has declined may be asked again; what it still says of an earlier round does not count.
+  static constexpr uint32_t kFirstRound = 1;
+  uint32_t RoundOf(CallId id) const;
 
   // Runs instead of the end of a call for the first reply whose shares have all ended by 3 to 5: who is told ends the call, or has it expect others.
   using Declined = absl::AnyInvocable<void(const absl::Status& why)>;
   void OnDeclined(CallId id, Declined declined);
 
-  // A reply. False if nobody waits for it: late, duplicate, or of a boot that was not asked. Count it, drop it. A
+  // A reply. False if nobody waits for it: late, duplicate, of an earlier round, or of a boot that was not asked. Count it, drop it. A
   // node's word that the deadline has passed is no answer: ours decides, so that the share counts as missing. But of a
   // method of the nodes' own it is one: somebody that the node has asked in turn, with less time, did not answer.
-  bool Accept(CallId id, absl::string_view boot, Outcome outcome);
+  bool Accept(CallId id, absl::string_view boot, Outcome outcome, uint32_t round = kFirstRound);
 
   // PUBLISH gave the call to as many as were asked: these have it. Or, to fewer, and it is not known who is without:
   // whoever then withdraws the method may never have heard of the call.
@@ -114,8 +117,8 @@ class PendingCalls {
   bool Waits(CallId id) const { return calls_.contains(id); }
   // The other boots that are awaited by calls which asked before `before`: those to be probed.
   std::vector<std::string> AwaitedSince(absl::Time before) const;
-  // The calls that this other boot has still to answer.
-  std::vector<CallId> AwaitedOf(absl::string_view boot) const;
+  // The calls whose shares of this other boot are open, with their rounds; no notifications.
+  std::vector<std::pair<CallId, uint32_t>> AwaitedOf(absl::string_view boot) const;
   // Any thread.
   // Of the calls with ids up to `newest`, those that still wait.
   uint32_t CountUpTo(CallId newest) const;
@@ -139,6 +142,7 @@ class PendingCalls {
     std::string method;
     absl::Time deadline;
     Sinks sinks;
+    uint32_t round = 0;
     std::string local_boot;
     std::deque<NodeRef> fallbacks;
     Ask ask;

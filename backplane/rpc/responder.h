@@ -6,9 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -26,9 +27,11 @@ namespace actioncluster {
 // comes too late is not run; nor is one that comes while this node may not act, which is declined.
 //
 // A node hears by one connection and answers by another, and either may fail alone, of which callers see nothing:
-// - An answer that Redis may not have got is kept, and sent again until the call's deadline; the caller drops what comes twice.
-// - Calls that were sent while the subscription was interrupted are lost. So the node tells all others of the interruption; who awaits replies of it inquires, and calls that it does not have
-//   are declined. What one connection of a caller publishes Redis carries out in order, so a call that comes at all comes before the inquiry; and likewise an answer before it is denied.
+// - An answer that Redis may not have got is kept, and sent again until the call's deadline; the caller drops what comes twice. Results past 16 MiB in all are
+//   given up, and an error kept instead.
+// - Calls that were sent while the subscription was interrupted are lost. So the node tells all others when it stands again; who awaits replies of it inquires, and it denies the calls that it has
+//   not heard. What one connection publishes Redis carries out in order, so no call comes after the inquiry for it. A call that was heard is never denied: it is remembered until its caller has
+//   the answer, as far as Redis knows, or does not wait any more.
 //
 // Confined to the I/O thread. The references outlive it until Stop; runs that are under way then end unheard.
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -42,19 +45,27 @@ class Responder : public std::enable_shared_from_this<Responder> {
   // Answers nobody any more.
   void Stop();
 
+  // Answers that wait to be sent again, and still have time for it.
+  size_t unsent() const;
+
  private:
-  // A caller's boot, and its id of the call.
-  using CallKey = std::pair<std::string, uint64_t>;
+  // A caller's boot, its id of the call, and the round.
+  using CallKey = std::tuple<std::string, uint64_t, uint32_t>;
   struct Answer {
     CallKey call;
     absl::Time deadline;
     std::string boot;  // Of this node, which took the call; only it may answer.
     Outcome outcome;
   };
+  static size_t SizeOf(const Outcome& outcome);
 
   void Send(Answer answer);
+  // PUBLISH gave it to so many.
+  void Sent(Answer answer, int64_t receivers);
   void Keep(Answer answer, const absl::Status& why);
   void SendAgain();
+  // Nobody waits for an answer, as far as this node knows; its caller may think otherwise a little longer.
+  void Linger(CallKey call, absl::Time deadline);
   void TellOfInterruption();
 
   Bus& bus_;
@@ -62,9 +73,12 @@ class Responder : public std::enable_shared_from_this<Responder> {
   const Keys& keys_;
   LocalMethods& local_;
   RpcCounters& counters_;
-  absl::flat_hash_set<CallKey> open_;  // Heard, and Redis has not confirmed an answer.
+  absl::flat_hash_set<CallKey> heard_;                      // Remembered; no notifications.
+  absl::btree_multimap<absl::Time, CallKey> forget_after_;  // Of these, those without an answer that is still to come.
   std::vector<Answer> unsent_;
-  size_t unsent_bytes_ = 0;  // Of results.
+  size_t unsent_bytes_ = 0;
+  absl::Duration again_in_;
+  bool well_ = false;  // As the bus was last.
   bool interrupted_ = false;
   std::optional<Timer> again_;  // Gone after Stop.
 };

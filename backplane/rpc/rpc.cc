@@ -65,6 +65,8 @@ void Rpc::Impl::Listen(Bus& bus, Membership& membership) {
              Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.asker->OnInterruption(envelope); }));
   bus.Handle(Envelope::kCallInquiry,
              Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.responder->OnInquiry(envelope); }));
+  bus.Handle(Envelope::kCallDenial,
+             Guard([](Impl& self, const Envelope& envelope, absl::Time) { self.asker->OnDenial(envelope); }));
   bus.OnState(Guard([](Impl& self, const absl::Status& state) {
     self.asker->OnBusState(state);
     self.responder->OnBusState(state);
@@ -156,6 +158,8 @@ uint32_t Rpc::waiting() const { return impl_->asker->waiting(); }
 CallId Rpc::newest() const { return impl_->last_id; }
 
 uint32_t Rpc::WaitingUpTo(CallId newest) const { return impl_->asker->WaitingUpTo(newest); }
+
+size_t Rpc::unsent() const { return impl_->responder->unsent(); }
 
 const RpcCounters& Rpc::counters() const { return impl_->counters; }
 

@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_BACKPLANE_RPC_RPC_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -71,6 +72,8 @@ class Rpc {
   CallId newest() const;
   // Of the calls up to that one, those that await replies now. I/O thread.
   uint32_t WaitingUpTo(CallId newest) const;
+  // Answers that could not be sent yet. I/O thread.
+  size_t unsent() const;
   const RpcCounters& counters() const;
 
  private:

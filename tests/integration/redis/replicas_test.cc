@@ -31,7 +31,7 @@ class ReplicasTest : public testing::Test {
     }
   }
 
-  static LinkOptions Acknowledged(const fakes::RedisServer& server, absl::Duration timeout = fakes::kPatience) {
+  static LinkOptions Acknowledged(const fakes::RedisServer& server, absl::Duration timeout = absl::Seconds(4)) {
     LinkOptions options = OptionsFor(server);
     options.ack_replicas = 1;
     options.ack_timeout = timeout;

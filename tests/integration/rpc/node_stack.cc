@@ -57,7 +57,7 @@ std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method
 NodeStack::Parts::Parts(Loop& loop, const redis::LinkOptions& commands, const redis::LinkOptions& subscriber,
                         FakeMethods& methods)
     : client(loop, commands, scripts::All()),
-      bus(loop, client, subscriber, keys, Sealer::Create("a server token for tests", keys.cluster_namespace()).value()),
+      bus(loop, client, subscriber, keys, Sealer::Create(NodeStack::kToken, keys.cluster_namespace()).value()),
       presence(client, keys),
       membership(loop, client, bus, keys, MembershipOptions{.name_prefix = "node-", .succeeds_boot = "", .self = {}}) {
   rpc.emplace(loop, bus, membership, presence, keys, methods);

@@ -59,6 +59,7 @@ std::map<std::string, FakeMethods::Handler> OnlyMethod(const std::string& method
 // A node of a cluster, from its connections to Redis up to Rpc, with an I/O thread of its own.
 class NodeStack {
  public:
+  static constexpr char kToken[] = "a server token for tests";
   // Ways to Redis, instead of its own socket.
   struct Ways {
     std::optional<redis::Endpoint> commands = {};

@@ -3,6 +3,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "backplane/domain/error.h"
 #include "gtest/gtest.h"
 #include "tests/fakes/redis_proxy.h"
+#include "tests/integration/bus/bus_node.h"
 #include "tests/integration/rpc/node_stack.h"
 
 namespace actioncluster {
@@ -39,17 +41,22 @@ class RpcOneWayTest : public ::testing::Test {
   }
   // The first call of those that it has heard and not answered.
   void Answer(std::string result) {
+    AnswerWith({.kind = Outcome::Kind::kResult, .result = {Content::Kind::kBytes, std::move(result)}, .error = {}});
+  }
+  void AnswerWith(Outcome outcome) {
     node_.Do([&] {
-      std::move(answers_.front())(
-          {.kind = Outcome::Kind::kResult, .result = {Content::Kind::kBytes, std::move(result)}, .error = {}});
+      std::move(answers_.front())(std::move(outcome));
       answers_.pop_front();
     });
   }
   void AwaitWell(bool well) {
     const absl::Time give_up = MonotonicNow() + fakes::kPatience;
-    while (node_.IsWell() != well) ASSERT_LT(MonotonicNow(), give_up);
+    while (node_.IsWell() != well) {
+      ASSERT_LT(MonotonicNow(), give_up);
+      std::this_thread::yield();
+    }
   }
-  // The node knows of it when this returns.
+  // The node knows of it when this returns, if it was well before.
   void Cut(fakes::RedisProxy& way) {
     way.SetMode(Mode::kCut);
     AwaitWell(false);
@@ -95,11 +102,14 @@ TEST_F(RpcOneWayTest, AnAnswerThatRedisMayHaveGotIsSentAgainAndHeardOnce) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->result.body, "the answer");
   const absl::Time give_up = MonotonicNow() + fakes::kPatience;
-  while (caller_.rpc().counters().unmatched == 0) ASSERT_LT(MonotonicNow(), give_up) << "it was not sent again";
+  while (caller_.rpc().counters().unmatched == 0) {
+    ASSERT_LT(MonotonicNow(), give_up) << "it was not sent again";
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(RpcOneWayTest, WhatIsTooLateIsNotAnswered) {
-  const auto late = StartHeardCall(absl::Milliseconds(300));
+  const auto late = StartHeardCall(absl::Seconds(2));
   const auto waiter = StartHeardCall();
   Cut(commands_);
   for (const char* result : {"late", "in time"}) Answer(result);
@@ -110,14 +120,17 @@ TEST_F(RpcOneWayTest, WhatIsTooLateIsNotAnswered) {
 }
 
 TEST_F(RpcOneWayTest, ResultsThatAreTooManyToWaitAreToldAsLost) {
-  constexpr size_t kMany = 9;  // Of 4 MiB each, of which eight have room.
+  constexpr size_t kMany = 5;
+  constexpr size_t kKept = 3;  // Of 4 MiB each, and a little.
   std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
   for (size_t i = 0; i < kMany; ++i) waiters.push_back(StartHeardCall());
   Cut(commands_);
   for (size_t i = 0; i < kMany; ++i) Answer(std::string(4 << 20, 'x'));
   commands_.SetMode(Mode::kOpen);
-  for (size_t i = 0; i < kMany - 1; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
-  EXPECT_EQ(ReasonOf(waiters.back().Next().status()), v1::ERROR_REASON_HANDLER_FAILED);
+  for (size_t i = 0; i < kKept; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
+  for (size_t i = kKept; i < kMany; ++i) {
+    EXPECT_EQ(ReasonOf(waiters[i].Next().status()), v1::ERROR_REASON_HANDLER_FAILED) << i;
+  }
 }
 
 TEST_F(RpcOneWayTest, ACallThatANodeHasNotHeardIsToldAsNotRunAndOneThatItRunsGoesOn) {
@@ -158,6 +171,53 @@ TEST_F(RpcOneWayTest, AnAnswerThatWaitsIsNotTakenForACallThatWasNotHeard) {
   commands_.SetMode(Mode::kOpen);
   EXPECT_EQ(ReasonOf(lost->Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   EXPECT_EQ(answered.Next()->result.body, "result");
+}
+
+TEST_F(RpcOneWayTest, ACallThatANodeHadNoTimeForIsNotTakenForOneThatWasNotHeard) {
+  const auto timed_out = StartHeardCall(absl::Seconds(3));
+  AnswerWith({.kind = Outcome::Kind::kError, .result = {}, .error = MakeError(v1::ERROR_REASON_RPC_TIMEOUT, "late")});
+  std::optional<fakes::Waiter<absl::StatusOr<CallResult>>> lost;
+  LoseWhatIsSentBy([&] { lost = StartCall(); });
+  EXPECT_EQ(ReasonOf(lost->Next().status()), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(timed_out.Next().status()), v1::ERROR_REASON_RPC_TIMEOUT);
+}
+
+TEST_F(RpcOneWayTest, ACallWhoseAnswerNobodyHasHeardIsNotDenied) {
+  BusNode peer({.endpoint = redis_.endpoint(), .subscriber = {}, .token = NodeStack::kToken});
+  BusNode ear({.endpoint = redis_.endpoint(), .subscriber = {}, .token = NodeStack::kToken});
+  const fakes::Waiter<internal::v1::CallDenial> denials;
+  ear.thread().Run([&] {
+    ear.bus().Handle(
+        internal::v1::Envelope::kCallDenial,
+        [denials](const internal::v1::Envelope& envelope, absl::Time) { denials.Add(envelope.call_denial()); });
+  });
+  peer.BeginWell("peer");
+  peer.EndBoot().Next();
+  internal::v1::Envelope call = CallEnvelope("m");
+  call.mutable_call()->set_id(7);
+  call.mutable_call()->set_round(1);
+  call.mutable_call()->set_remaining_us(absl::ToInt64Microseconds(kTimeout));
+  const std::string to_node = peer.keys().ChannelBoot(node_.self().boot);
+  EXPECT_TRUE(peer.Publish(to_node, call).ok());
+  node_.methods().ran.Next();
+  Answer("nobody hears this");
+  const auto after = StartHeardCall();
+  Answer("Redis has confirmed the other");
+  EXPECT_TRUE(after.Next().ok());
+
+  ear.BeginWell("ear");
+  ear.Listen(peer.keys().ChannelBoot("peer"));
+  internal::v1::Envelope inquiry;
+  for (const auto& [id, round] : {std::pair(7, 1), std::pair(7, 2), std::pair(8, 1)}) {
+    internal::v1::CallRef* ref = inquiry.mutable_call_inquiry()->add_calls();
+    ref->set_id(static_cast<uint64_t>(id));
+    ref->set_round(static_cast<uint32_t>(round));
+  }
+  EXPECT_TRUE(peer.Publish(to_node, inquiry).ok());
+  const internal::v1::CallDenial denial = denials.Next();
+  ASSERT_EQ(denial.calls_size(), 2);
+  EXPECT_EQ(denial.calls(0).round(), 2u);
+  EXPECT_EQ(denial.calls(1).id(), 8u);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ TEST(MessagesTest, CallArrivesAsItWasMadeWithWhatIsLeftOfItsTime) {
                       .connection_id = "c",
                       .deadline = kNow + absl::Milliseconds(250),
                       .notification = true,
-                      .subject = "about"};
+                      .subject = "about",
+                      .round = 2};
     internal::v1::Envelope envelope;
     envelope.set_sender_id("node-a");
     envelope.set_sender_boot("boot-a");
@@ -35,6 +36,7 @@ TEST(MessagesTest, CallArrivesAsItWasMadeWithWhatIsLeftOfItsTime) {
     EXPECT_EQ(back.deadline, sent_at + absl::Milliseconds(250));
     EXPECT_TRUE(back.notification);
     EXPECT_EQ(back.subject, "about");
+    EXPECT_EQ(back.round, 2u);
   }
 }
 

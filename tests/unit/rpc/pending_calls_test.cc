@@ -258,10 +258,13 @@ TEST_F(PendingCallsTest, WhenAllHaveDeclinedWhoeverAskedMayKnowOthers) {
   EXPECT_EQ(ReasonOf(told[0]), v1::ERROR_REASON_BACKPLANE_UNAVAILABLE);
   EXPECT_FALSE(Ended(1));
   Expect(1, {kC}, {});
-  calls_.Accept(1, kC.boot, Declined(Draining()));
+  calls_.Accept(1, kC.boot, Declined(Draining()), calls_.RoundOf(1));
   EXPECT_EQ(told.size(), 2u);
   Expect(1, {kA}, {});
-  EXPECT_TRUE(calls_.Accept(1, kA.boot, Result("a")));
+  EXPECT_EQ(calls_.RoundOf(1), 3u);
+  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(Pair(1, 3)));
+  EXPECT_FALSE(calls_.Accept(1, kA.boot, Declined(NotOffered()))) << "it has said so again, of the first round";
+  EXPECT_TRUE(calls_.Accept(1, kA.boot, Result("a"), 3));
   EXPECT_TRUE(End(1).ok());
 }
 
@@ -389,10 +392,10 @@ TEST_F(PendingCallsTest, OfANodeThoseCallsAreAwaitedThatItHasStillToAnswer) {
   OpenFirst(4, {kB});
   calls_.Open(5, "m", kDue, PendingCalls::Sent{[](const absl::StatusOr<CallResult>&) {}});
   Expect(5, {kA}, {});
-  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(1, 2, 3));
+  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(Pair(1, 1), Pair(2, 1), Pair(3, 1)));
   calls_.Accept(2, kA.boot, Result("a"));
   calls_.Accept(3, kB.boot, Result("b"));
-  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(1, 3));
+  EXPECT_THAT(calls_.AwaitedOf(kA.boot), ElementsAre(Pair(1, 1), Pair(3, 1)));
   EXPECT_THAT(calls_.AwaitedOf(kSelf.boot), IsEmpty());
 }
 
