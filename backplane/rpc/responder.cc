@@ -11,7 +11,7 @@
 namespace actioncluster {
 namespace {
 
-// An answer that Redis does not take, though the bus is well.
+// Whether there is a connection again; and, doubled each time, an answer that Redis does not take although there is.
 constexpr absl::Duration kFirstAgainIn = absl::Milliseconds(20);
 constexpr absl::Duration kMaxAgainIn = absl::Seconds(1);
 // Half of what Redis by default lets wait for a subscriber.
@@ -33,6 +33,7 @@ void Responder::OnCall(const internal::v1::Envelope& envelope, absl::Time sent_a
     ++counters_.refused_late;
     return;
   }
+  ForgetUntil(MonotonicNow());
   const bool notification = call.notification;
   Answer answer = {.call = {call.caller.boot, call.id, call.round},
                    .deadline = call.deadline,
@@ -75,17 +76,17 @@ void Responder::OnInquiry(const internal::v1::Envelope& envelope) {
 void Responder::OnBusState(const absl::Status& state) {
   interrupted_ = interrupted_ || (well_ && !state.ok());
   well_ = state.ok();
-  if (!well_) return;
-  SendAgain();
-  if (interrupted_) TellOfInterruption();
-  interrupted_ = false;
+  if (well_ && std::exchange(interrupted_, false)) TellOfInterruption();
 }
 
 void Responder::TellOfInterruption() {
   internal::v1::Envelope envelope;
   envelope.mutable_interruption();
-  // If it is not sent, the bus breaks, and it is told of that instead.
-  bus_.Publish(keys_.ChannelAll(), std::move(envelope), [](const absl::StatusOr<int64_t>&) {});
+  bus_.Publish(keys_.ChannelAll(), std::move(envelope),
+               [weak = weak_from_this()](const absl::StatusOr<int64_t>& receivers) {
+                 const std::shared_ptr<Responder> self = weak.lock();
+                 if (self != nullptr && !receivers.ok()) self->interrupted_ = true;
+               });
 }
 
 void Responder::Stop() {
@@ -94,6 +95,7 @@ void Responder::Stop() {
 }
 
 size_t Responder::unsent() const {
+  if (!membership_.Serving()) return 0;  // All others take this node for lost.
   const auto in_time = [now = MonotonicNow()](const Answer& answer) { return now < answer.deadline; };
   return static_cast<size_t>(std::count_if(unsent_.begin(), unsent_.end(), in_time));
 }
@@ -136,14 +138,13 @@ void Responder::Sent(Answer answer, int64_t receivers) {
 
 void Responder::Keep(Answer answer, const absl::Status& why) {
   LOG_EVERY_T(WARNING, 1) << "a reply was not sent, and will be sent again: " << why;
-  if (unsent_bytes_ + SizeOf(answer.outcome) > kMaxUnsentBytes) {
+  if (answer.outcome.kind == Outcome::Kind::kResult && unsent_bytes_ + SizeOf(answer.outcome) > kMaxUnsentBytes) {
     answer.outcome = {
         .kind = Outcome::Kind::kError,
         .result = {},
         .error = MakeError(v1::ERROR_REASON_HANDLER_FAILED, "the result was lost: too many had to wait for Redis")};
   }
   unsent_bytes_ += SizeOf(answer.outcome);
-  // While the bus is not well, its next state is awaited; the timer then does nothing.
   if (unsent_.empty()) {
     again_->Set(MonotonicNow() + again_in_);
     again_in_ = std::min(2 * again_in_, kMaxAgainIn);
@@ -153,7 +154,10 @@ void Responder::Keep(Answer answer, const absl::Status& why) {
 
 void Responder::SendAgain() {
   const absl::Time now = MonotonicNow();
-  if (!bus_.state().ok()) return;
+  if (!bus_.CanPublish()) {
+    again_->Set(now + kFirstAgainIn);
+    return;
+  }
   unsent_bytes_ = 0;
   for (Answer& answer : std::exchange(unsent_, {})) {
     if (now < answer.deadline) {
@@ -165,12 +169,15 @@ void Responder::SendAgain() {
 }
 
 void Responder::Linger(CallKey call, absl::Time deadline) {
-  const absl::Time now = MonotonicNow();
+  ForgetUntil(MonotonicNow());
+  forget_after_.emplace(deadline + kLinger, std::move(call));
+}
+
+void Responder::ForgetUntil(absl::Time now) {
   while (!forget_after_.empty() && forget_after_.begin()->first <= now) {
     heard_.erase(forget_after_.begin()->second);
     forget_after_.erase(forget_after_.begin());
   }
-  forget_after_.emplace(deadline + kLinger, std::move(call));
 }
 
 }  // namespace actioncluster

@@ -29,9 +29,9 @@ namespace actioncluster {
 // A node hears by one connection and answers by another, and either may fail alone, of which callers see nothing:
 // - An answer that Redis may not have got is kept, and sent again until the call's deadline; the caller drops what comes twice. Results past 16 MiB in all are
 //   given up, and an error kept instead.
-// - Calls that were sent while the subscription was interrupted are lost. So the node tells all others when it stands again; who awaits replies of it inquires, and it denies the calls that it has
-//   not heard. What one connection publishes Redis carries out in order, so no call comes after the inquiry for it. A call that was heard is never denied: it is remembered until its caller has
-//   the answer, as far as Redis knows, or does not wait any more.
+// - Calls that were sent while the subscription was interrupted are lost. So the node tells all others when it stands again; who awaits replies of it inquires, and it denies the calls that it
+//   does not remember. What one connection publishes Redis carries out in order, so no call comes after the inquiry for it, and no answer after its denial. A call is remembered until Redis gave
+//   its answer to somebody, or its caller does not wait any more.
 //
 // Confined to the I/O thread. The references outlive it until Stop; runs that are under way then end unheard.
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -66,6 +66,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   void SendAgain();
   // Nobody waits for an answer, as far as this node knows; its caller may think otherwise a little longer.
   void Linger(CallKey call, absl::Time deadline);
+  void ForgetUntil(absl::Time now);
   void TellOfInterruption();
 
   Bus& bus_;

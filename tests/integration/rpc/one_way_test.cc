@@ -56,6 +56,14 @@ class RpcOneWayTest : public ::testing::Test {
       std::this_thread::yield();
     }
   }
+  void AwaitUnsent(size_t count) {
+    const absl::Time give_up = MonotonicNow() + fakes::kPatience;
+    size_t unsent = 0;
+    do {
+      ASSERT_LT(MonotonicNow(), give_up);
+      node_.Do([&] { unsent = node_.rpc().unsent(); });
+    } while (unsent != count);
+  }
   // The node knows of it when this returns, if it was well before.
   void Cut(fakes::RedisProxy& way) {
     way.SetMode(Mode::kCut);
@@ -94,6 +102,17 @@ TEST_F(RpcOneWayTest, WhatANodeCouldNotAnswerItAnswersWhenItCan) {
   EXPECT_EQ(meanwhile.Next()->result.body, "too");
 }
 
+TEST_F(RpcOneWayTest, WhatWaitsToBeAnsweredDoesNotWaitForTheNodeToHear) {
+  const auto waiter = StartHeardCall();
+  Cut(subscriber_);
+  commands_.SetMode(Mode::kCut);
+  Answer("result");
+  AwaitUnsent(1);
+  commands_.SetMode(Mode::kOpen);
+  EXPECT_EQ(waiter.Next()->result.body, "result");
+  EXPECT_FALSE(node_.IsWell());
+}
+
 TEST_F(RpcOneWayTest, AnAnswerThatRedisMayHaveGotIsSentAgainAndHeardOnce) {
   const auto waiter = StartHeardCall();
   commands_.LoseReplyTo("the answer");
@@ -109,11 +128,12 @@ TEST_F(RpcOneWayTest, AnAnswerThatRedisMayHaveGotIsSentAgainAndHeardOnce) {
 }
 
 TEST_F(RpcOneWayTest, WhatIsTooLateIsNotAnswered) {
-  const auto late = StartHeardCall(absl::Seconds(2));
+  const auto late = StartHeardCall(absl::Seconds(1));
   const auto waiter = StartHeardCall();
   Cut(commands_);
   for (const char* result : {"late", "in time"}) Answer(result);
   EXPECT_EQ(ReasonOf(late.Next().status()), v1::ERROR_REASON_RPC_TIMEOUT);
+  AwaitUnsent(1);  // Its time is over at the node too.
   commands_.SetMode(Mode::kOpen);
   EXPECT_EQ(waiter.Next()->result.body, "in time");
   EXPECT_EQ(caller_.rpc().counters().unmatched, 0u);
@@ -124,13 +144,18 @@ TEST_F(RpcOneWayTest, ResultsThatAreTooManyToWaitAreToldAsLost) {
   constexpr size_t kKept = 3;  // Of 4 MiB each, and a little.
   std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
   for (size_t i = 0; i < kMany; ++i) waiters.push_back(StartHeardCall());
+  const auto error = StartHeardCall();
   Cut(commands_);
   for (size_t i = 0; i < kMany; ++i) Answer(std::string(4 << 20, 'x'));
+  AnswerWith({.kind = Outcome::Kind::kError,
+              .result = {},
+              .error = MakeError(v1::ERROR_REASON_ROOM_NOT_FOUND, "what has no result needs no room")});
   commands_.SetMode(Mode::kOpen);
   for (size_t i = 0; i < kKept; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
   for (size_t i = kKept; i < kMany; ++i) {
     EXPECT_EQ(ReasonOf(waiters[i].Next().status()), v1::ERROR_REASON_HANDLER_FAILED) << i;
   }
+  EXPECT_EQ(ReasonOf(error.Next().status()), v1::ERROR_REASON_ROOM_NOT_FOUND);
 }
 
 TEST_F(RpcOneWayTest, ACallThatANodeHasNotHeardIsToldAsNotRunAndOneThatItRunsGoesOn) {
@@ -185,11 +210,10 @@ TEST_F(RpcOneWayTest, ACallThatANodeHadNoTimeForIsNotTakenForOneThatWasNotHeard)
 TEST_F(RpcOneWayTest, ACallWhoseAnswerNobodyHasHeardIsNotDenied) {
   BusNode peer({.endpoint = redis_.endpoint(), .subscriber = {}, .token = NodeStack::kToken});
   BusNode ear({.endpoint = redis_.endpoint(), .subscriber = {}, .token = NodeStack::kToken});
-  const fakes::Waiter<internal::v1::CallDenial> denials;
+  const fakes::Waiter<internal::v1::Envelope> denials;
   ear.thread().Run([&] {
-    ear.bus().Handle(
-        internal::v1::Envelope::kCallDenial,
-        [denials](const internal::v1::Envelope& envelope, absl::Time) { denials.Add(envelope.call_denial()); });
+    ear.bus().Handle(internal::v1::Envelope::kCallDenial,
+                     [denials](const internal::v1::Envelope& envelope, absl::Time) { denials.Add(envelope); });
   });
   peer.BeginWell("peer");
   peer.EndBoot().Next();
@@ -214,7 +238,13 @@ TEST_F(RpcOneWayTest, ACallWhoseAnswerNobodyHasHeardIsNotDenied) {
     ref->set_round(static_cast<uint32_t>(round));
   }
   EXPECT_TRUE(peer.Publish(to_node, inquiry).ok());
-  const internal::v1::CallDenial denial = denials.Next();
+  // The caller listens on the node's channel too, and says what it thinks.
+  const internal::v1::CallDenial denial =
+      denials
+          .NextThat([boot = node_.self().boot](const internal::v1::Envelope& envelope) {
+            return envelope.sender_boot() == boot;
+          })
+          .call_denial();
   ASSERT_EQ(denial.calls_size(), 2);
   EXPECT_EQ(denial.calls(0).round(), 2u);
   EXPECT_EQ(denial.calls(1).id(), 8u);
