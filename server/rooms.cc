@@ -128,7 +128,6 @@ Rooms::Rooms(Loop& loop, const Settings& settings, const redis::LinkOptions& lin
     workers.OnBackplane(state);
     connections.OnBackplane(state);
   });
-  drain.AlsoWaitFor([this] { return rpc.unsent(); });
   drain.AlsoWaitFor([this] { return workers.running(); });
   drain.AlsoWaitFor([this] { return cache_pipelines.running(); });
   drain.AlsoWaitFor([this] { return connections.unsettled(); });

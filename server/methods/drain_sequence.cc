@@ -81,7 +81,7 @@ bool DrainSequence::HaveLeft(absl::Time now) const {
 }
 
 uint32_t DrainSequence::Busy() const {
-  size_t running = host_.running();
+  size_t running = host_.running() + rpc_.unsent();
   for (const auto& also : also_) running += also();
   return static_cast<uint32_t>(running) + rpc_.WaitingUpTo(newest_);
 }

@@ -33,7 +33,7 @@ class DrainSequence {
 
   DrainSequence(Loop& loop, Membership& membership, MethodHost& host, const Rpc& rpc);
 
-  // Begins, if it has not; then `done` hears how many calls, tasks and operations are still running: 0 as soon as there are none, else what is left after `timeout`.
+  // Begins, if it has not; then `done` hears how many calls, tasks and operations are still running, or have an answer that could not be sent yet: 0 as soon as there are none, else what is left after `timeout`.
   // Never inside this call.
   void Begin(absl::Duration timeout, Done done, Calls calls = Calls::kGoOn);
 

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "server/methods/application.h"
 #include "server/methods/drain_sequence.h"
+#include "tests/fakes/redis_proxy.h"
 #include "tests/fakes/redis_server.h"
 #include "tests/integration/server/local_node.h"
 
@@ -41,7 +43,7 @@ class App {
   // The ids of its calls, and where it is told to go.
   const fakes::Waiter<std::string>& calls() const { return stream_->calls; }
   const fakes::Waiter<std::vector<std::string>>& drainings() const { return stream_->drainings; }
-  void Answer(const std::string& call_id) {
+  void Answer(const std::string& call_id) const {
     node_.io().Run([&] { node_.rooms().host.Reply(id_, call_id, Outcome()); });
   }
 
@@ -158,6 +160,29 @@ TEST_F(DrainTest, WhoDoesNotLeaveIsWaitedForThreeSecondsAtMost) {
   EXPECT_EQ(Drain(kLong).Next(), 0U);
   EXPECT_GE(MonotonicNow() - begun, absl::Seconds(3));
   EXPECT_LT(MonotonicNow() - begun, absl::Seconds(6));
+}
+
+TEST_F(DrainTest, AnswersThatCouldNotBeSentAreWaitedFor) {
+  fakes::RedisProxy proxy(redis_.unix_path());
+  LocalNode node(proxy.endpoint());
+  size_t checks = 0;
+  node.io().Run([&] {
+    node.rooms().drain.AlsoWaitFor([&checks] {
+      ++checks;
+      return size_t{0};
+    });
+  });
+  const App app(node, /*stays=*/false);
+  const auto call = Call(other_, node);
+  const std::string id = app.calls().Next();
+  proxy.SetMode(fakes::RedisProxy::Mode::kCut);
+  app.Answer(id);
+  const fakes::Waiter<uint32_t> done;
+  node.io().Run([&] { node.rooms().drain.Begin(kLong, done.Callback()); });
+  while (node.io().Run([&] { return checks; }) < 3 * kChecks) std::this_thread::yield();
+  EXPECT_EQ(done.size(), 0U);
+  proxy.SetMode(fakes::RedisProxy::Mode::kOpen);
+  EXPECT_EQ(done.Next(), 0U);
 }
 
 TEST_F(DrainTest, CallsThatAreMadeLaterAreWaitedForOnlyWhenNoMoreCanCome) {
