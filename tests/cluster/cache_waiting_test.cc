@@ -241,6 +241,7 @@ TEST_F(CacheWaitingTest, AWaiterWhoseCallerWentAwaySwallowsNoItem) {
   EXPECT_EQ(Good(pops_[1]->Await()).data(), "for the second");
   pops_[2]->Cancel();
   EXPECT_FALSE(pops_[2]->Await().ok());
+  ASSERT_TRUE(Await([&] { return WaitingForItem(cluster_.redis(), "k") == 0; }));
   EXPECT_TRUE(AwaitNoKeys());
 
   // It goes away as its turn comes. What was popped for it is the answer to its request when that is repeated; or it is still in the list.

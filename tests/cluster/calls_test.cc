@@ -42,6 +42,7 @@ TEST_F(CallsTest, TheFirstOfAllNodesAnswersACallWithoutATargetFromAnyNode) {
 }
 
 TEST_F(CallsTest, CallAllShowsEachNodeFromAnyNode) {
+  AwaitOffers(cluster_.nodes());
   for (const Node& node : cluster_.nodes()) {
     const AllAnswers answers = CallAll(node, "node.ping");
     EXPECT_TRUE(answers.status.ok()) << answers.status.error_message();
@@ -51,6 +52,7 @@ TEST_F(CallsTest, CallAllShowsEachNodeFromAnyNode) {
 }
 
 TEST_F(CallsTest, NotifyReachesEachNodeAndSaysHowMany) {
+  AwaitOffers(cluster_.nodes());
   v1::NotifyRequest request;
   request.set_method("node.log");
   *request.mutable_args() = Json(R"(["heard by all"])").list_value();

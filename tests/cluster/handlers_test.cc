@@ -82,12 +82,12 @@ TEST_F(HandlersTest, AnApplicationThatGoesAwayEndsItsCallsAtOnce) {
 
 TEST_F(HandlersTest, ADeadlineEndsTheCallAndTellsTheApplication) {
   AppHost app(callee(), {{"slow", NeverAnswering()}, {"quick", Returning("1")}});
-  const Answer answer = Call(caller(), Within(absl::Milliseconds(300), Request("slow")));
+  const Answer answer = Call(caller(), Within(absl::Seconds(1), Request("slow")));
   EXPECT_EQ(answer.code(), grpc::DEADLINE_EXCEEDED) << testing::PrintToString(answer);
   EXPECT_EQ(answer.reason(), "RPC_TIMEOUT");
   EXPECT_EQ(answer.metadata("missing_nodes"), kTwo);
-  EXPECT_GE(answer.took, absl::Milliseconds(300));
-  EXPECT_LT(answer.took, absl::Milliseconds(300) + kAtOnce);
+  EXPECT_GE(answer.took, absl::Seconds(1));
+  EXPECT_LT(answer.took, absl::Seconds(1) + kAtOnce);
   const std::string call_id = app.calls().Next().call_id();
   EXPECT_EQ(app.cancels().Next(), call_id);
   // A late reply, one that never was, and one twice: nobody minds.
@@ -98,7 +98,7 @@ TEST_F(HandlersTest, ADeadlineEndsTheCallAndTellsTheApplication) {
 TEST_F(HandlersTest, AtItsDeadlineACallOfAllEndsWithWhatIsMissing) {
   const AppHost slow(callee(), {{"uneven", NeverAnswering()}});
   const AppHost quick(caller(), {{"uneven", Returning("1")}});
-  const AllAnswers answers = CallAll(caller(), "uneven", "[]", absl::Milliseconds(500));
+  const AllAnswers answers = CallAll(caller(), "uneven", "[]", absl::Seconds(1));
   EXPECT_THAT(answers.replies, testing::ElementsAre(testing::Key("actioncluster-worker-1")));
   EXPECT_EQ(answers.status.error_code(), grpc::DEADLINE_EXCEEDED);
   EXPECT_EQ(ErrorInfoOf(answers.status).metadata().at("missing_nodes"), kTwo);
@@ -107,12 +107,12 @@ TEST_F(HandlersTest, AtItsDeadlineACallOfAllEndsWithWhatIsMissing) {
 TEST_F(HandlersTest, TheDeadlineOfTheGrpcCallCountsIfItIsSmallerThanTheTimeout) {
   const AppHost app(callee(), {{"slow", NeverAnswering()}});
   const absl::Time begin = absl::Now();
-  EXPECT_EQ(Call(caller(), Within(absl::Seconds(30), Request("slow")), absl::Milliseconds(500)).code(),
+  EXPECT_EQ(Call(caller(), Within(absl::Seconds(30), Request("slow")), absl::Seconds(1)).code(),
             grpc::DEADLINE_EXCEEDED);
   const AppHost::Frame::Call call = app.calls().Next();
   const absl::Time deadline =
       absl::FromUnixSeconds(call.deadline().seconds()) + absl::Nanoseconds(call.deadline().nanos());
-  EXPECT_LT(deadline, begin + absl::Seconds(1));
+  EXPECT_LT(deadline, begin + absl::Seconds(2));
   EXPECT_EQ(app.cancels().Next(), call.call_id());
   EXPECT_LT(absl::Now(), begin + absl::Milliseconds(500) + kAtOnce);
 }
@@ -140,8 +140,8 @@ TEST_F(HandlersTest, ANodeThatIsKilledEndsTheCallsItRanAtOnce) {
     ended = absl::Now();
   });
   app.calls().Next();
-  const absl::Time killed = absl::Now();
   callee().Kill();
+  const absl::Time killed = absl::Now();
   calling.join();
   EXPECT_EQ(answer.reason(), "HANDLER_FAILED") << testing::PrintToString(answer);
   EXPECT_EQ(answer.metadata("node_id"), kTwo);

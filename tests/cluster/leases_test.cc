@@ -93,7 +93,7 @@ TEST(LeasesTest, ANodeWhoseLeaseIsNotRenewedSaysThatItDoesNotServeAndServesAgain
 }
 
 TEST(LeasesTest, NodesWhoseClocksAreAnHourOffTakePart) {
-  Cluster cluster(1, {.lease = absl::Seconds(1)});
+  Cluster cluster(1, {.lease = absl::Seconds(2)});
   for (const int shift : {3600, -3600}) {
     cluster.Start({.environment = ClockOff(shift)});
   }
@@ -101,7 +101,7 @@ TEST(LeasesTest, NodesWhoseClocksAreAnHourOffTakePart) {
   const AppHost behind(cluster.node(3), {{"echo", Echoing()}});
   const absl::Time begin = absl::Now();
   // For a few leases: all see all, and reach all.
-  while (absl::Now() < begin + absl::Seconds(3)) {
+  while (absl::Now() < begin + absl::Seconds(5)) {
     for (const Node& node : cluster.nodes()) {
       EXPECT_THAT(Cluster::ListedBy(node).value_or(std::vector<std::string>()), ElementsAre(kOne, kTwo, kThree));
       for (const std::string id : {kTwo, kThree}) {
@@ -140,10 +140,10 @@ TEST(LeasesTest, ADeadlineIsKeptOnANodeWhoseClockIsAnHourOff) {
   cluster.Start({.environment = ClockOff(3600)});
   const AppHost app(cluster.node(2), {{"slow", NeverAnswering()}});
   for (const Node& node : cluster.nodes()) {
-    const Answer answer = Call(node, Within(absl::Milliseconds(500), Request("slow")));
+    const Answer answer = Call(node, Within(absl::Seconds(1), Request("slow")));
     EXPECT_EQ(answer.reason(), "RPC_TIMEOUT") << testing::PrintToString(answer);
-    EXPECT_GE(answer.took, absl::Milliseconds(500));
-    EXPECT_LT(answer.took, absl::Seconds(1.5));
+    EXPECT_GE(answer.took, absl::Seconds(1));
+    EXPECT_LT(answer.took, absl::Seconds(2));
     EXPECT_EQ(app.cancels().Next(), app.calls().Next().call_id());
   }
 }

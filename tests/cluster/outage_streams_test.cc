@@ -28,7 +28,7 @@ using testing::IsEmpty;
 using Event = v1::WatchRoomResponse;
 using Tasks = v1::TaskService::Stub;
 
-constexpr absl::Duration kAtOnce = absl::Milliseconds(500);
+constexpr absl::Duration kAtOnce = absl::Seconds(1);
 constexpr absl::Duration kLong = absl::Minutes(1);
 constexpr char kQueue[] = "outage";
 
@@ -52,7 +52,7 @@ class OutageStreamsTest : public testing::Test {
     return error;
   }
 
-  static constexpr absl::Duration kLease = absl::Seconds(1);
+  static constexpr absl::Duration kLease = absl::Seconds(2);
   Cluster cluster_{2,
                    {.lease = kLease,
                     .flags = {},

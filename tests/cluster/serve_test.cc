@@ -102,10 +102,10 @@ TEST_F(ServeTest, SilencePastTheHeartbeatTimeoutEndsTheStreamAndItsCalls) {
 }
 
 TEST_F(ServeTest, HeartbeatsKeepASilentApplicationAttached) {
-  AppHost app(cluster_.node(2), {{"quiet", Returning("1")}}, {.heartbeat_timeout = absl::Seconds(1)});
+  AppHost app(cluster_.node(2), {{"quiet", Returning("1")}}, {.heartbeat_timeout = absl::Seconds(2)});
   v1::ServeRequest heartbeat;
   heartbeat.mutable_heartbeat();
-  const absl::Time end = absl::Now() + absl::Seconds(2);
+  const absl::Time end = absl::Now() + absl::Seconds(4);
   Await([&] {
     app.Send(heartbeat);
     absl::SleepFor(absl::Milliseconds(200));

@@ -126,7 +126,8 @@ TEST_F(SupervisorTest, ARestartGoesOnThoughANodeAndRedisAreKilledMeanwhile) {
   ASSERT_NE(redis, std::string::npos) << status;
   kill(std::atoi(status.c_str() + redis + std::string("\"state\":\"ready\",\"pid\":").size()), SIGKILL);
   ASSERT_TRUE(program_->AwaitOut("has restarted 3 nodes")) << program_->Out() << program_->Err();
-  EXPECT_THAT(program_->Err(), HasSubstr("embedded redis ready again"));
+  EXPECT_TRUE(Await([&] { return absl::StrContains(program_->Err(), "embedded redis ready again"); }))
+      << program_->Err();
   for (int number = 1; number <= 3; ++number) {
     EXPECT_NE(Pid(number), before[static_cast<size_t>(number) - 1]) << number;
   }

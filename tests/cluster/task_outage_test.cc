@@ -28,11 +28,11 @@ using testing::IsEmpty;
 using Kind = TaskEvent::Kind;
 
 constexpr char kQueue[] = "outage";
-constexpr absl::Duration kTaskLease = absl::Seconds(1);
+constexpr absl::Duration kTaskLease = absl::Seconds(2);
 constexpr int64_t kSome = 500;  // Acknowledged before anything happens, and again after it.
 
 Cluster::Options Persistent(const std::string& fsync) {
-  Cluster::Options options = {.lease = absl::Seconds(2), .flags = {"--task-lease", "1s"}, .redis = {}};
+  Cluster::Options options = {.lease = absl::Seconds(2), .flags = {"--task-lease", "2s"}, .redis = {}};
   options.redis.args = {"--appendonly", "yes", "--appendfsync", fsync};
   return options;
 }

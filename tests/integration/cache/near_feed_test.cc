@@ -174,7 +174,7 @@ TEST_F(NearFeedTest, EveryWayInWhichAKeyChangesIsHeard) {
 }
 
 TEST_F(NearFeedTest, AValueThatRedisExpiresIsHeardOfThoughNobodyReadsIt) {
-  server_.Command({"SET", Name("k"), "a", "PX", "300"});
+  server_.Command({"SET", Name("k"), "a", "PX", "2000"});
   ASSERT_TRUE(Await([&] { return Fill("k") == "a" && Find("k") == "a"; }));
   EXPECT_TRUE(AwaitGone("k"));
 }

@@ -93,7 +93,7 @@ class SweepingNode {
           bus(loop, client, Link(endpoint), keys, Sealer::Create(ChatNode::kToken, "test").value()),
           presence(client, keys),
           membership(loop, client, bus, keys,
-                     {.name_prefix = "node-", .succeeds_boot = "", .lease = absl::Seconds(1), .self = {}}),
+                     {.name_prefix = "node-", .succeeds_boot = "", .lease = absl::Seconds(3), .self = {}}),
           rooms(loop, client, bus, keys) {}
     static redis::LinkOptions Link(const redis::Endpoint& endpoint) {
       redis::LinkOptions options;

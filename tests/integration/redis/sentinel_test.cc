@@ -53,7 +53,7 @@ class SentinelTest : public testing::Test {
   static RedisServer::Options Watching(int port) {
     return {.password = kSentinelPassword,
             .sentinel = absl::StrCat("sentinel monitor main 127.0.0.1 ", port, " 1\nsentinel auth-pass main ",
-                                     kPassword, "\nsentinel down-after-milliseconds main 500\n"),
+                                     kPassword, "\nsentinel down-after-milliseconds main 2000\n"),
             .args = {}};
   }
 
@@ -99,8 +99,8 @@ TEST_F(SentinelTest, ASentinelThatIsMuteIsPassedOverInHalfTheTimeForARedis) {
   mute.Pause();
   LinkOptions options = By({mute.port(), good.port()});
   options.connect_timeout = absl::Seconds(1);
-  TestClient client(options);
   const absl::Time begin = MonotonicNow();
+  TestClient client(options);
   client.AwaitReady();
   EXPECT_GE(MonotonicNow() - begin, absl::Milliseconds(400));
   mute.Resume();

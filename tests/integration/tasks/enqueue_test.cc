@@ -92,7 +92,7 @@ TEST_P(EnqueueTest, AKeyIsHeldUntilTheTaskHasEnded) {
 TEST_P(EnqueueTest, AKeyWithAWindowIsHeldForThatTimeOnly) {
   NewTask first = TaskNamed("1");
   first.unique_key = "k";
-  first.unique_for = absl::Milliseconds(300);
+  first.unique_for = absl::Seconds(2);
   queue_.Enqueue({first});
   queue_.Settle(Done(queue_.Lease(1).at(0)));
   NewTask second = first;
@@ -186,10 +186,10 @@ TEST_P(EnqueueTest, AGroupThatHasNoRoomAnyMorePassesItsWakeOn) {
 
 TEST_P(EnqueueTest, AGroupWhoseWakeWasLostIsWokenAgain) {
   queue_.Lease(1);
+  const absl::Time woken = MonotonicNow();
   queue_.Enqueue({TaskNamed("1")});
   EXPECT_THAT(queue_.LastHints().wakes, SizeIs(1));
   // Whoever has heard of that died before it could say so.
-  const absl::Time woken = MonotonicNow();
   do {
     queue_.Sweep();
   } while (queue_.LastHints().wakes.empty() && MonotonicNow() < woken + fakes::kPatience);

@@ -223,7 +223,7 @@ TEST_P(QueueTest, AfterAnOutageLongerThanALeaseEachGetsOneLeaseInWhichToComeBack
   const LeasedTask leased = brief.Lease(1).at(0);
   brief.Sweep();
   // Redis is away from everyone for two leases.
-  redis_.Command({"DEBUG", "SLEEP", "0.8"});
+  redis_.Command({"CLIENT", "PAUSE", "800"});
   brief.Sweep();
   EXPECT_EQ(TaskState::kActive, brief.Read("1")->state);
   TaskTurn turn = brief.NewTurn(0);
