@@ -171,8 +171,8 @@ TEST(DrainTest, ANodeThatStopsTakesNoConnectionAndFinishesTheCallsThatItHas) {
   watch.AwaitEvent(Watch::EVENT_DRAINING, kTwo);
   EXPECT_EQ(CallRaw(cluster.node(2).NewChannel(), "/actioncluster.v1.ClusterService/ListNodes", "").status.error_code(),
             grpc::UNAVAILABLE);
-  EXPECT_EQ(Call(cluster.node(2), Request("node.ping")).code(), grpc::UNAVAILABLE)
-      << "it is made elsewhere, and there is none";
+  // It is made elsewhere, and there is none; or gRPC has not heard yet that the server is shut down, and says so of what was never begun.
+  EXPECT_THAT(Call(cluster.node(2), Request("node.ping")).code(), testing::AnyOf(grpc::UNAVAILABLE, grpc::CANCELLED));
   app.SendReply(call_id, ResultOf("1"));
   calling.join();
   EXPECT_EQ(running.response.result().number_value(), 1) << testing::PrintToString(running);
