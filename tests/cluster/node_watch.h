@@ -2,6 +2,7 @@
 #define ACTIONCLUSTER_TESTS_CLUSTER_NODE_WATCH_H_
 
 #include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
 
 #include <memory>
 #include <string>
@@ -16,11 +17,18 @@ namespace actioncluster::cluster {
 // What a node tells of the nodes, from the first `joined` on.
 class NodeWatch {
  public:
+  // It stands when the constructor returns: what happens from then on is heard.
   explicit NodeWatch(const Node& node)
       : stream_(node.cluster().WatchNodes(&context_, {})), reader_([this] {
-          for (v1::WatchNodesResponse event; stream_->Read(&event);) events_.Add(event);
+          for (v1::WatchNodesResponse event; stream_->Read(&event);) {
+            events_.Add(event);
+            begun_.Add(true);
+          }
           stream_->Finish();
-        }) {}
+          begun_.Add(false);
+        }) {
+    EXPECT_TRUE(begun_.Next()) << "the watch ended before it began";
+  }
   ~NodeWatch() {
     context_.TryCancel();
     reader_.join();
@@ -40,6 +48,7 @@ class NodeWatch {
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReader<v1::WatchNodesResponse>> stream_;
   fakes::Waiter<v1::WatchNodesResponse> events_;
+  fakes::Waiter<bool> begun_;  // By the first event: the node itself is there.
   std::thread reader_;
 };
 
