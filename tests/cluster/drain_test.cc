@@ -169,8 +169,11 @@ TEST(DrainTest, ANodeThatStopsTakesNoConnectionAndFinishesTheCallsThatItHas) {
   const NodeWatch watch(cluster.node(1));
   cluster.node(2).program().Signal(SIGTERM);
   watch.AwaitEvent(Watch::EVENT_DRAINING, kTwo);
-  EXPECT_EQ(CallRaw(cluster.node(2).NewChannel(), "/actioncluster.v1.ClusterService/ListNodes", "").status.error_code(),
-            grpc::UNAVAILABLE);
+  // The directory knows of it first.
+  EXPECT_TRUE(Await([&] {
+    const auto answer = CallRaw(cluster.node(2).NewChannel(), "/actioncluster.v1.ClusterService/ListNodes", "");
+    return answer.status.error_code() == grpc::UNAVAILABLE;
+  }));
   // It is made elsewhere, and there is none; or gRPC has not heard yet that the server is shut down, and says so of what was never begun.
   EXPECT_THAT(Call(cluster.node(2), Request("node.ping")).code(), testing::AnyOf(grpc::UNAVAILABLE, grpc::CANCELLED));
   app.SendReply(call_id, ResultOf("1"));
