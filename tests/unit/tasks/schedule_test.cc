@@ -172,7 +172,7 @@ TEST(ScheduleTest, AnHourThatCountsGoesByElapsedTime) {
 
 TEST(ScheduleTest, WhatComesSeldomIsFoundWithoutLookingAtEachMinute) {
   const absl::Time began = absl::Now();
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 20; ++i) {
     EXPECT_THAT(Next(CronOf("0 0 29 2 *", "Europe/Berlin"), "2097-01-01T00:00:00Z", 1),
                 ElementsAre("2104-02-29T00:00:00+01:00"));
     EXPECT_THAT(Next(CronOf("0 */12 29 2 */7", "America/New_York"), "2089-01-01T00:00:00Z", 2),
