@@ -406,9 +406,9 @@ void Bus::FindDeaf(std::vector<std::string> boots,
 
 absl::Status Bus::state() const { return impl_->state; }
 
-bool Bus::CanPublish() const { return impl_->commands.state().ok(); }
-
 void Bus::OnState(StateListener listener) { impl_->listeners.push_back(std::move(listener)); }
+
+bool Bus::CanPublish() const { return impl_->commands.state().ok(); }
 
 const RedisClock& Bus::clock() const { return impl_->clock; }
 

@@ -100,9 +100,9 @@ class Bus {
   // OK: Redis answers commands, all channels are confirmed, and canaries come back. Otherwise BACKPLANE_UNAVAILABLE, and why.
   // Listeners hear each change, a loss of the subscriber connection (a gap: replies may be lost) always, however short.
   absl::Status state() const;
+  void OnState(StateListener listener);
   // Redis answers commands, whatever has become of the subscriber.
   bool CanPublish() const;
-  void OnState(StateListener listener);
 
   const RedisClock& clock() const;
   const BusCounters& counters() const;

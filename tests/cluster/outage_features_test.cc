@@ -21,7 +21,7 @@
 namespace actioncluster::cluster {
 namespace {
 
-constexpr absl::Duration kAtOnce = absl::Seconds(1);
+constexpr absl::Duration kAtOnce = absl::Milliseconds(500);
 constexpr absl::Duration kLimit = absl::Seconds(5);
 constexpr absl::Duration kRecovery = absl::Seconds(2);
 

@@ -28,7 +28,7 @@ using testing::IsEmpty;
 using Event = v1::WatchRoomResponse;
 using Tasks = v1::TaskService::Stub;
 
-constexpr absl::Duration kAtOnce = absl::Seconds(1);
+constexpr absl::Duration kAtOnce = absl::Milliseconds(500);
 constexpr absl::Duration kLong = absl::Minutes(1);
 constexpr char kQueue[] = "outage";
 

@@ -242,7 +242,7 @@ TEST_F(BusTest, RedisThatHangsIsNotOkUntilItAnswersAgain) {
   EXPECT_EQ(b->NextMethod(), "again");
 }
 
-TEST_F(BusTest, WorksSoonAfterRedisIsBack) {
+TEST_F(BusTest, WorksWithinTwoSecondsAfterRedisIsBack) {
   const auto a = StartNode("a"), b = StartNode("b");
   redis_.Kill();
   a->AwaitState(false);
@@ -256,7 +256,7 @@ TEST_F(BusTest, WorksSoonAfterRedisIsBack) {
   b->AwaitState(true);
   EXPECT_EQ(*a->Publish(keys_.ChannelAll(), CallEnvelope("works")), 2);
   EXPECT_EQ(b->NextMethod(), "works");
-  EXPECT_LT(MonotonicNow() - back, absl::Seconds(5));
+  EXPECT_LT(MonotonicNow() - back, absl::Seconds(2));
 }
 
 TEST_F(BusTest, ProvesItselfAtOnceWhicheverOfItsConnectionsIsBackLast) {

@@ -17,7 +17,7 @@ namespace {
 constexpr absl::Duration kTimeout = absl::Seconds(20);
 // A node's loss is known by the probes, not by its lease or the deadline. (Half a second, on a machine that does
 // nothing else.)
-constexpr absl::Duration kSoon = absl::Seconds(4);
+constexpr absl::Duration kSoon = absl::Seconds(2);
 
 class RpcFaultTest : public ::testing::Test {
  protected:

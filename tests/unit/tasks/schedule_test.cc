@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
@@ -171,14 +172,14 @@ TEST(ScheduleTest, AnHourThatCountsGoesByElapsedTime) {
 }
 
 TEST(ScheduleTest, WhatComesSeldomIsFoundWithoutLookingAtEachMinute) {
-  const absl::Time began = absl::Now();
-  for (int i = 0; i < 20; ++i) {
+  const std::clock_t began = std::clock();  // Of this process alone, however busy the machine is.
+  for (int i = 0; i < 100; ++i) {
     EXPECT_THAT(Next(CronOf("0 0 29 2 *", "Europe/Berlin"), "2097-01-01T00:00:00Z", 1),
                 ElementsAre("2104-02-29T00:00:00+01:00"));
     EXPECT_THAT(Next(CronOf("0 */12 29 2 */7", "America/New_York"), "2089-01-01T00:00:00Z", 2),
                 ElementsAre("2128-02-29T00:00:00-05:00", "2128-02-29T12:00:00-05:00"));
   }
-  EXPECT_LT(absl::Now() - began, absl::Seconds(5));
+  EXPECT_LT(std::clock() - began, 5 * CLOCKS_PER_SEC);
 }
 
 class SlotsDueTest : public testing::Test {
