@@ -144,17 +144,21 @@ TEST_F(RpcOneWayTest, ResultsThatAreTooManyToWaitAreToldAsLost) {
   constexpr size_t kKept = 3;  // Of 4 MiB each, and a little.
   std::vector<fakes::Waiter<absl::StatusOr<CallResult>>> waiters;
   for (size_t i = 0; i < kMany; ++i) waiters.push_back(StartHeardCall());
+  const auto last = StartHeardCall();
   const auto error = StartHeardCall();
   Cut(commands_);
   for (size_t i = 0; i < kMany; ++i) Answer(std::string(4 << 20, 'x'));
+  Answer(std::string((4 << 20) - 2048, 'x'));  // Just what there is room for.
+  // What is no result needs no room.
   AnswerWith({.kind = Outcome::Kind::kError,
               .result = {},
-              .error = MakeError(v1::ERROR_REASON_ROOM_NOT_FOUND, "what has no result needs no room")});
+              .error = MakeError(v1::ERROR_REASON_ROOM_NOT_FOUND, std::string(2048, 'e'))});
   commands_.SetMode(Mode::kOpen);
   for (size_t i = 0; i < kKept; ++i) EXPECT_TRUE(waiters[i].Next().ok()) << i;
   for (size_t i = kKept; i < kMany; ++i) {
     EXPECT_EQ(ReasonOf(waiters[i].Next().status()), v1::ERROR_REASON_HANDLER_FAILED) << i;
   }
+  EXPECT_TRUE(last.Next().ok());
   EXPECT_EQ(ReasonOf(error.Next().status()), v1::ERROR_REASON_ROOM_NOT_FOUND);
 }
 
